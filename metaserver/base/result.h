@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <iosfwd>
 #include <string>
 #include <utility>
 
@@ -45,12 +46,25 @@ struct error {
   std::abort();
 }
 
+// For tests, which show what they compare.
+template <class Char, class Traits>
+std::basic_ostream<Char, Traits> &operator<<(std::basic_ostream<Char, Traits> &out, const error &e) {
+  return out << errc_name(e.code) << ": " << e.text.c_str();
+}
+
 // boost::system::result is not nodiscard; this is.
 template <class T = void>
 struct [[nodiscard]] result : boost::system::result<T, error> {
   using base = boost::system::result<T, error>;
   using base::base;
 };
+
+// Preferred to boost's, which wants every T to have an operator<<.
+template <class Char, class Traits, class T>
+std::basic_ostream<Char, Traits> &operator<<(std::basic_ostream<Char, Traits> &out, const result<T> &r) {
+  if (!r) return out << r.error();
+  return out << "a value";
+}
 
 inline error fail(errc code, std::string text) { return error{code, std::move(text)}; }
 

@@ -2,8 +2,8 @@
 //
 // The client's half of the protocol as a state machine: session and lease, epochs and unshared bitmaps, the
 // freeze of a barrier, delegated maps of snapshots, reserved store chunks, and requests that are sent again
-// after a reconnect. No thread, clock or socket: the owner (client_runtime, or a test) calls it under one lock,
-// passes the time in, sends what take_frames() gives, and wakes its waiters when changes() has moved on.
+// after a reconnect. No thread, clock or socket: the owner (client_runtime, or a test) calls it under one
+// lock, passes the time in, sends what take_frames() gives, and wakes its waiters when changes() has moved.
 //
 // What a data path must do, and why it is safe, is said at each call. The critical sections of the design
 // (check-and-count of a write, begin and end of a delegated read) are single calls here.
@@ -78,10 +78,13 @@ class client_machine {
   // ---- the connection ----
   void connected(boottime_ms now);                             // says hello (after voiding all delegations)
   void disconnected(boottime_ms now);
-  // Errors: what the peer did wrong, or `not_master` with the address to try (in the text of `hint`): drop the
-  // connection. A frame of a lower term than seen before is ignored.
+  // Errors: what the peer did wrong, or `not_master` with the address to try (in the text of `hint`): drop
+  // the connection. A frame of a lower term than seen before is ignored.
   result<> received(const wire::envelope &what, boottime_ms now, std::string *hint);
   std::vector<std::vector<std::byte>> take_frames();
+  bool has_frames() const;
+  // The peer has left a hello or a renewal unanswered for too long: drop the connection, try another server.
+  bool peer_is_silent(boottime_ms now) const;
   void tick(boottime_ms now);                                  // renews at a third of the lease
   boottime_ms next_tick(boottime_ms now) const;
   std::uint64_t changes() const;                               // moves whenever a waiter might go on
@@ -98,12 +101,13 @@ class client_machine {
   // ---- origin volumes ----
   ticket open_volume(std::string name);                        // answer: volume_opened or failed
   void close_volume(volume_id volume);                         // no write in flight or to come
-  // The critical section of a write of chunks [first, first + count): valid lease, not frozen, all unshared ->
-  // counted in flight. The origin write may be issued if and only if the verdict is `admitted`.
+  // The critical section of a write of chunks [first, first + count): valid lease, not frozen, all unshared
+  // -> counted in flight. The origin write may be issued if and only if the verdict is `admitted`.
   write_verdict begin_write(volume_id volume, chunk_no first, std::uint64_t count, boottime_ms now);
   void end_write(volume_id volume);
   // The barriers that wait only for this client's flush: every volume frozen and nothing of it in flight. The
-  // owner flushes these origins and then calls drained(); on a failed flush it does not (the create times out).
+  // owner flushes these origins and then calls drained(); on a failed flush it does not (the create times
+  // out). A volume that was closed meanwhile may be among them.
   struct drain { barrier_id barrier; std::vector<volume_id> volumes; };
   std::vector<drain> take_drains();
   void drained(barrier_id barrier);
@@ -122,10 +126,12 @@ class client_machine {
   ticket open_snapshot(std::string volume, std::string snapshot);   // answer: snapshot_opened or failed
   void close_snapshot(volume_id volume, snapshot_number number);    // counted: one for each open
   // Where chunks [first, first + count) of the snapshot are. Fetches maps that are missing (`wait`).
-  read_plan begin_read(volume_id volume, snapshot_number number, chunk_no first, std::uint64_t count, boottime_ms now);
+  read_plan begin_read(volume_id volume, snapshot_number number, chunk_no first, std::uint64_t count,
+                       boottime_ms now);
   // After the device read: true only if the lease is valid, the snapshot is still there and nothing touched
   // these chunks since begin_read() (rules 3, 4). False: begin again.
-  bool finish_read(volume_id volume, snapshot_number number, chunk_no first, const read_plan &plan, boottime_ms now);
+  bool finish_read(volume_id volume, snapshot_number number, chunk_no first, const read_plan &plan,
+                   boottime_ms now);
 
   // ---- the end ----
   // No I/O of this session is in flight and none will be: gives everything back. Answer: done.

@@ -25,7 +25,7 @@ struct runtime_options {
   machine_options machine;
   // Called by the network thread, without the lock, after the machine changed: work off take_drains().
   std::function<void()> on_change;
-  // Polled about every 100 ms while a caller waits; true ends the wait with errc::shutting_down. May be empty.
+  // Polled about every 100 ms while a caller waits; true ends the wait: errc::shutting_down. May be empty.
   std::function<bool()> interrupted;
   std::function<void(const std::string &)> log;   // one line; may be empty
 };
@@ -34,15 +34,17 @@ class client_runtime {
  public:
   // Starts the network thread; returns at once. Reconnects for ever, 10 ms .. 1 s apart.
   explicit client_runtime(runtime_options options);
-  // Ends the thread. Says goodbye first if `drain` (no I/O of this session may be in flight), for 2 s at most.
-  ~client_runtime();
+  ~client_runtime();                          // as stop(false); no caller may be inside any more
+  // Ends the thread; waits of callers end with shutting_down. Says goodbye first if asked to (no I/O of this
+  // session may be in flight), for 2 s at most.
   void stop(bool say_goodbye);
 
   // Runs `f(machine, now)` under the lock; then sends what it produced.
   template <class F>
   auto locked(F &&f) {
-    const after_lock send_later(*this);     // destroyed after the lock is released
+    after_lock send_later(*this);           // destroyed after the lock is released
     const std::lock_guard guard(mutex_);
+    const before_unlock note(send_later);
     return f(*machine_, boottime_now());
   }
   // Calls `attempt(machine, now)` under the lock until it gives a value, waiting for changes in between.
@@ -55,13 +57,32 @@ class client_runtime {
 
  private:
   struct impl;
-  struct after_lock { explicit after_lock(client_runtime &r) : runtime(r) {} ~after_lock() { runtime.kick(); } client_runtime &runtime; };
-  void kick();                               // frames may be waiting: wake the network thread
+  // The hot path must not wake the network thread for nothing: what it would have to do is looked at under
+  // the lock, and done after it.
+  struct after_lock {
+    explicit after_lock(client_runtime &r) : runtime(r) {}
+    after_lock(const after_lock &) = delete;
+    ~after_lock() {
+      if (is_needed) runtime.kick();
+    }
+    client_runtime &runtime;
+    bool is_needed = false;
+  };
+  struct before_unlock {
+    explicit before_unlock(after_lock &a) : later(a) {}
+    before_unlock(const before_unlock &) = delete;
+    ~before_unlock() { later.is_needed = later.runtime.has_news(); }
+    after_lock &later;
+  };
+  bool has_news() const { return machine_->has_frames() || machine_->changes() != changes_told_; }
+  void kick();                               // wakes the network thread
   // Waits for the machine to change; false when the wait must end (fills `why`).
-  bool wait_for_change(std::unique_lock<std::mutex> &lock, std::uint64_t seen, boottime_ms deadline, error *why);
+  bool wait_for_change(std::unique_lock<std::mutex> &lock, std::uint64_t seen, boottime_ms deadline,
+                       error *why);
 
   std::mutex mutex_;
   std::unique_ptr<client_machine> machine_;
+  std::uint64_t changes_told_ = 0;           // waiters and on_change have been told up to here
   std::unique_ptr<impl> impl_;
 };
 
@@ -72,17 +93,20 @@ result<answer> call_once(const std::vector<endpoint> &servers, const wire::messa
                          std::chrono::milliseconds timeout);
 
 template <class T>
-result<T> client_runtime::wait_until(std::chrono::milliseconds timeout,
-                                     const std::function<std::optional<T>(client_machine &, boottime_ms)> &attempt) {
-  const after_lock send_later(*this);
+result<T> client_runtime::wait_until(
+    std::chrono::milliseconds timeout,
+    const std::function<std::optional<T>(client_machine &, boottime_ms)> &attempt) {
+  after_lock send_later(*this);
   std::unique_lock lock(mutex_);
+  const before_unlock note(send_later);
   const boottime_ms begin = boottime_now();
   const boottime_ms deadline{timeout.count() == 0 ? INT64_MAX : begin.value + timeout.count()};
   for (;;) {
     const std::uint64_t seen = machine_->changes();
     if (auto value = attempt(*machine_, boottime_now())) return std::move(*value);
     error why;
-    if (!wait_for_change(lock, seen, deadline, &why)) return why;
+    // Said in full: a T that can itself be made of an error would make a plain `return why` ambiguous.
+    if (!wait_for_change(lock, seen, deadline, &why)) return result<T>(boost::system::in_place_error, why);
   }
 }
 

@@ -87,6 +87,7 @@ class server_core {
   // ---- inputs ----
   // Precondition: engine.has_room(). status and sessions are the owner's to answer.
   void handle_message(connection_id from, const wire::envelope &what, boottime_ms now);
+  // Also after a hang_up, when the connection is really closed.
   void connection_lost(connection_id who, boottime_ms now);
   // Proof: the process of this session is gone and no I/O of it can be in flight.
   void session_died(session_id session, boottime_ms now);

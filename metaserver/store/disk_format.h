@@ -112,10 +112,10 @@ result<superblock> decode_superblock(std::span<const std::byte> payload);
 // Block number `sequence` of a log lies at index sequence % log_blocks of its node's area. A batch is the
 // unit of atomicity: one or more consecutive blocks, the first and last flagged in `detail`.
 // Payload: u64 batch number (rises by one), u64 sequence number of the first record that begins in this block
-// (0: none), u32 CRC-32C of the previous block of this log as stored in its header (0 in the first of a term),
-// u32 blocks of this batch before this one, then the records' bytes; a record may go over into the next block of
-// its batch. Records are as in records.h. Batch k + 1 is written only when k is durable: a block that shows that
-// its batch began after the first gap proves damage in the middle.
+// (0: none), u32 CRC-32C of the previous block of this log as stored in its header (0 in the first of a
+// term), u32 blocks of this batch before this one, then the records' bytes; a record may go over into the
+// next block of its batch. Records are as in records.h. Batch k + 1 is written only when k is durable: a
+// block that shows that its batch began after the first gap proves damage in the middle.
 inline constexpr std::uint32_t log_first_of_batch = 1;
 inline constexpr std::uint32_t log_last_of_batch = 2;
 inline constexpr std::size_t log_prefix_bytes = 24;
@@ -133,8 +133,8 @@ inline constexpr std::size_t catalog_value_bytes = 256;
 
 // ---- space maps ----
 // One bit per store chunk (or page), 1 = used, bit i in byte i / 8 at position i % 8. A map block holds
-// space_map_bits of them. The directory is a chain: payload = page_pointer next, then one page_pointer per map
-// block (none: all its bits are 0).
+// space_map_bits of them. The directory is a chain: payload = page_pointer next, then one page_pointer per
+// map block (none: all its bits are 0).
 inline constexpr std::uint64_t space_map_bits = payload_bytes_max * 8;
 inline constexpr std::size_t directory_entries_max = payload_bytes_max / 16 - 1;
 

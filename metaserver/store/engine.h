@@ -62,6 +62,7 @@ struct engine_options {
   std::uint64_t election_counter = 0;        // the term's counter is above this and above the store's
   std::string address;                       // where clients reach this master; goes into the slot (<= 255)
   bool predecessors_dead = true;             // the election proves it (`file`): their areas may be taken
+  bool formatting = false;                   // format only: the superblock still says "in progress"
 };
 
 struct space_usage {

@@ -34,7 +34,8 @@ result<geometry> plan_geometry(const format_request &request, std::uint64_t data
 // null when there is no separate device. Everything is durable on return.
 result<geometry> format_store(block_device &data, block_device *metadata, const format_request &request);
 
-// The superblock of a device (primary, else its copy). Errors: not_found (no store here), corrupt, unsupported.
+// The superblock of a device (primary, else its copy). Errors: not_found (no store here), corrupt,
+// unsupported.
 enum class device_role : std::uint8_t { combined = 1, metadata = 2, data = 3 };
 struct label { geometry shape; device_role role; };
 result<label> read_label(block_device &device);

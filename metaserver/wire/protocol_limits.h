@@ -11,7 +11,7 @@ namespace csnap::wire {
 inline constexpr std::uint16_t protocol_version = 1;
 inline constexpr std::size_t frame_payload_bytes_max = 256u << 10;
 inline constexpr std::size_t node_name_max = 255;
-inline constexpr std::size_t device_name_max = 1024;
+inline constexpr std::size_t device_name_max = 256;         // x volumes_max fits into one list_reply
 inline constexpr std::size_t address_max = 255;
 inline constexpr std::size_t error_text_max = 1000;
 inline constexpr std::size_t commit_entries_max = 256;

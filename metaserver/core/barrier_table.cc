@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "metaserver/core/barrier_table.h"
+
+#include <algorithm>
+
+namespace csnap::core {
+
+bool barrier::all_answered() const {
+  return std::all_of(answered.begin(), answered.end(), [](const auto &a) { return a.second; });
+}
+
+barrier &barrier_table::begin(wire::create what, std::vector<volume_id> volumes) {
+  ++last_.value;
+  barrier &b = barriers_[last_];
+  b.id = last_;
+  b.what = std::move(what);
+  b.volumes = std::move(volumes);
+  return b;
+}
+
+barrier *barrier_table::find(barrier_id id) {
+  const auto found = barriers_.find(id);
+  return found == barriers_.end() ? nullptr : &found->second;
+}
+
+barrier *barrier_table::of_volume(volume_id volume) {
+  for (auto &[id, b] : barriers_)
+    if (std::find(b.volumes.begin(), b.volumes.end(), volume) != b.volumes.end()) return &b;
+  return nullptr;
+}
+
+barrier *barrier_table::of_request(const unique_id &request) {
+  for (auto &[id, b] : barriers_)
+    if (b.what.request == request) return &b;
+  return nullptr;
+}
+
+void barrier_table::leave_all(session_id session) {
+  for (auto &[id, b] : barriers_) b.answered.erase(session);
+}
+
+boottime_ms barrier_table::next_deadline(boottime_ms otherwise) const {
+  for (const auto &[id, b] : barriers_)
+    if (b.now != barrier::phase::recording) otherwise = std::min(otherwise, b.deadline);
+  return otherwise;
+}
+
+}  // namespace csnap::core

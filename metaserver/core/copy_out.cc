@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Store chunks for copies, and the commits that turn copies into exceptions. A commit is decided at once, in
+// the order of arrival; it is answered when everything that it says "unshared" or "used" about is durable and
+// recalled (rules 1, 2), and never during grace (rule 10).
+#include "metaserver/core/server_impl.h"
+
+#include <algorithm>
+#include <set>
+
+namespace csnap::core {
+
+namespace {
+
+// What one session may hold unused: four reservations' worth. It bounds what a vanished node can leak.
+constexpr std::uint64_t reserved_per_session_max = 4 * wire::reserve_chunks_max;
+// What one unshared_query looks at. Chunks beyond count as shared, which costs a commit and is never wrong.
+constexpr std::size_t query_exceptions_max = 262144;
+constexpr std::size_t query_step = 8192;
+
+}  // namespace
+
+struct server_core::impl::commit_plan {
+  volume_id volume;
+  epoch_id epoch;                        // the commit's own
+  session_id session;
+  bool is_current{};
+  snapshot_number newest_sharing;
+  snapshot_number number;                // of new exceptions
+  store::exceptions_added record;
+  std::vector<wire::recall_entry> added;
+  std::set<pending_commits::batch_no> until;
+  wire::committed answer;
+};
+
+void server_core::impl::on(const requester &who, const wire::reserve &m) {
+  session &s = session_of(who);
+  if (m.count == 0 || m.count > wire::reserve_chunks_max)
+    return breach(who, "a reservation of " + std::to_string(m.count) + " chunks");
+  if (s.chunks_reserved + m.count > reserved_per_session_max)
+    return refuse(who, errc::refused, "the session has enough reserved chunks that it did not use");
+  const auto free = engine_.find_free_chunks(m.count);
+  if (!free) return refuse(who, free.error().code, free.error().text);
+  const auto [first, count] = *free;
+  const reservation_id id{engine_.last_reservation_id().value + 1};
+  const auto seq = append(store::chunks_reserved{id, s.id, first, count});
+  if (!seq) return refuse(who, seq.error().code, seq.error().text);
+  s.chunks_reserved += count;
+  answer_when_durable(who, *seq, wire::reserved{id, first, count});
+}
+
+const char *server_core::impl::commit_breach(const wire::commit &m) const {
+  const std::uint64_t chunks = chunks_of(m.volume);
+  std::vector<store_chunk> places;
+  for (std::size_t i = 0; i < m.entries.size(); ++i) {
+    if (m.entries[i].chunk.value >= chunks) return "a commit outside its volume";
+    if (i && m.entries[i - 1].chunk >= m.entries[i].chunk) return "a commit whose chunks are not ascending";
+    if (!m.entries[i].place.is_zero()) places.push_back(m.entries[i].place);
+  }
+  std::sort(places.begin(), places.end());
+  if (std::adjacent_find(places.begin(), places.end()) != places.end())
+    return "a commit that names a place twice";
+  return nullptr;
+}
+
+// Rule 11: the chunk is reserved, for this session, in that very reservation.
+const store::reservation_info *server_core::impl::reservation_of(const commit_plan &plan,
+                                                                 const wire::commit_entry &entry) const {
+  const auto found = engine_.reservations().find(entry.reservation);
+  if (found == engine_.reservations().end()) return nullptr;
+  const auto &r = found->second;
+  if (r.session != plan.session && !planted_.offer_unchecked) return nullptr;
+  if (entry.place < r.first || entry.place.value - r.first.value >= r.count) return nullptr;
+  return r.reserved[entry.place.value - r.first.value] ? &r : nullptr;
+}
+
+result<> server_core::impl::decide(commit_plan &plan, const wire::commit_entry &entry) const {
+  auto &outcome = plan.answer.outcomes.emplace_back();
+  const auto last = engine_.last_exception(plan.volume, entry.chunk);
+  if (!last) return last.error();
+  auto of_epoch = *last;
+  if (of_epoch && of_epoch->number > plan.epoch.number) {
+    const auto found = engine_.find_exception(plan.volume, entry.chunk, plan.epoch.number);
+    if (!found) return found.error();
+    of_epoch = *found;
+  }
+  const bool is_repetition = of_epoch && of_epoch->number == plan.epoch.number &&
+                             of_epoch->place == entry.place && !entry.place.is_zero() &&
+                             !planted_.not_idempotent;
+  const snapshot_number last_number = *last ? (*last)->number : snapshot_number{};
+  const bool is_shared = plan.newest_sharing > last_number;
+  // Rule 12: this question comes before those about epoch and race. A repetition must not be handed back.
+  if (is_repetition) {
+    outcome = {wire::copy_fate::used, plan.is_current && !is_shared};
+  } else if (const auto *r = entry.place.is_zero() ? nullptr : reservation_of(plan, entry);
+             !r && !entry.place.is_zero()) {
+    outcome = {wire::copy_fate::taken, plan.is_current && !is_shared};
+  } else if (plan.is_current && is_shared) {
+    outcome = {wire::copy_fate::used, true};
+    if (r) plan.record.session = r->session;
+    plan.record.entries.push_back({entry.chunk, r ? r->id : reservation_id{}, entry.place});
+    plan.added.push_back({entry.chunk, plan.number, entry.place});
+    return {};
+  } else {
+    outcome = {wire::copy_fate::back, plan.is_current && !is_shared};
+  }
+  const bool says_something = outcome.unshared || outcome.fate == wire::copy_fate::used;
+  if (!says_something || (planted_.loser_at_once && outcome.fate == wire::copy_fate::back)) return {};
+  if (const auto batch = pending_.pending(plan.volume, entry.chunk)) plan.until.insert(*batch);
+  return {};
+}
+
+void server_core::impl::on(const requester &who, const wire::commit &m) {
+  session &s = session_of(who);
+  if (!has_volume(m.volume) || !s.may_write(m.volume))
+    return refuse(who, errc::refused, "the volume is not open for writing");
+  if (const char *why = commit_breach(m)) return breach(who, why);
+  const epoch_id current = engine_.volumes().at(m.volume).epoch;
+  commit_plan plan;
+  plan.volume = m.volume;
+  plan.epoch = m.epoch;
+  plan.session = s.id;
+  plan.is_current = m.epoch == current || planted_.old_epoch_ok;
+  plan.newest_sharing = newest_sharing(m.volume);
+  plan.number = current.number;
+  plan.record.volume = m.volume;
+  plan.record.number = current.number;
+  plan.record.session = s.id;
+  plan.answer.stale_epoch = !plan.is_current;
+  for (const auto &entry : m.entries)
+    if (const auto done = decide(plan, entry); !done) return stop(done.error());
+  if (!carry_out(plan, who)) return;
+  ++commits_;
+  const bool answers_at_once = plan.answer.stale_epoch && plan.until.empty();
+  if (answers_at_once) return answer(who, std::move(plan.answer));
+  pending_.hold({who.from, who.request, std::move(plan.answer)}, {plan.until.begin(), plan.until.end()});
+}
+
+// Appends the new exceptions, all in one record; false: refused, or no longer serving.
+bool server_core::impl::carry_out(commit_plan &plan, const requester &who) {
+  if (plan.added.empty()) return true;
+  const auto seq = append(plan.record);
+  if (!seq) {
+    refuse(who, seq.error().code, seq.error().text);
+    return false;
+  }
+  chunks_copied_ += plan.added.size();
+  if (session *owner = sessions_.find(plan.record.session))
+    for (const auto &e : plan.record.entries) owner->chunks_reserved -= !e.place.is_zero();
+  const auto batch = pending_.add(plan.volume, *seq, std::move(plan.added));
+  if (!planted_.answer_before_durable) plan.until.insert(batch);
+  std::shared_ptr<delegation_table> early;
+  if (planted_.holders_early) early = std::make_shared<delegation_table>(delegations_);
+  durable_.when(*seq, [this, batch, early] { send_recalls(batch, early ? *early : delegations_); });
+  return true;
+}
+
+void server_core::impl::send_recalls(pending_commits::batch_no batch, const delegation_table &delegations) {
+  for (auto &order : pending_.durable(batch, delegations, now_)) {
+    ++recalls_sent_;
+    if (const session *s = sessions_.find(order.to)) tell(*s, std::move(order.what));
+  }
+  if (planted_.no_recall_wait) pending_.give_up_waiting(batch);
+}
+
+void server_core::impl::on(const requester &who, const wire::unshared_query &m) {
+  session &s = session_of(who);
+  if (!has_volume(m.volume) || !s.may_write(m.volume))
+    return refuse(who, errc::refused, "the volume is not open for writing");
+  const std::uint64_t chunks = chunks_of(m.volume);
+  if (m.count == 0 || m.count > wire::unshared_chunks_max || m.first.value >= chunks ||
+      m.count > chunks - m.first.value)
+    return breach(who, "an unshared_query outside its volume");
+  after_grace([this, who, m] {
+    if (m.epoch != engine_.volumes().at(m.volume).epoch) return answer(who, wire::unshared_map{true, {}});
+    auto bits = unshared_bits(m);
+    if (!bits) return stop(bits.error());
+    answer(who, wire::unshared_map{false, std::move(*bits)});
+  });
+}
+
+result<std::string> server_core::impl::unshared_bits(const wire::unshared_query &m) const {
+  const snapshot_number sharing = newest_sharing(m.volume);
+  const bool nothing_is_shared = sharing.value == 0;
+  std::vector<bool> unshared(m.count, nothing_is_shared);
+  const chunk_no end{m.first.value + m.count};
+  chunk_no at = m.first;
+  for (std::size_t seen = 0; !nothing_is_shared && at < end && seen < query_exceptions_max;) {
+    const auto listed = engine_.list_exceptions(m.volume, at, end, query_step, &at);
+    if (!listed) return listed.error();
+    for (const auto &e : *listed)
+      if (e.number >= sharing) unshared[e.chunk.value - m.first.value] = true;
+    seen += listed->size();
+  }
+  std::string bits((m.count + 7) / 8, '\0');
+  for (std::uint32_t i = 0; i < m.count; ++i)
+    if (unshared[i] && !pending_.pending(m.volume, chunk_no{m.first.value + i}))
+      bits[i / 8] = static_cast<char>(bits[i / 8] | (1 << (i % 8)));
+  return bits;
+}
+
+}  // namespace csnap::core

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "metaserver/core/planted_mistakes.h"
+
+#include "metaserver/base/check.h"
+
+#include <map>
+#include <string_view>
+
+namespace csnap::core {
+
+planted_mistakes planted_mistakes::parse(const std::vector<std::string> &names) {
+  using self = planted_mistakes;
+  static const std::map<std::string_view, bool self::*> switches{
+      {"loser_at_once", &self::loser_at_once},
+      {"no_recall_wait", &self::no_recall_wait},
+      {"holders_early", &self::holders_early},
+      {"place_before_durable", &self::place_before_durable},
+      {"renew_expired", &self::renew_expired},
+      {"old_epoch_ok", &self::old_epoch_ok},
+      {"old_ack", &self::old_ack},
+      {"join_in_barrier", &self::join_in_barrier},
+      {"not_idempotent", &self::not_idempotent},
+      {"offer_unchecked", &self::offer_unchecked},
+      {"free_at_once", &self::free_at_once},
+      {"answer_before_durable", &self::answer_before_durable},
+  };
+  planted_mistakes out;
+  for (const auto &name : names) {
+    const auto found = switches.find(name);
+    check(found != switches.end(), "unknown planted mistake");
+    out.*(found->second) = true;
+  }
+  return out;
+}
+
+}  // namespace csnap::core

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Mistakes that can be switched on, so that the tests can show that they would find them. Each is one line at
+// the place where the right thing is done otherwise, and is named as in docs/testing.md.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace csnap::core {
+
+struct planted_mistakes {
+  bool loser_at_once{};          // who lost a race is answered before the winner's copy is safe
+  bool no_recall_wait{};         // copy-outs are answered before their recalls are
+  bool holders_early{};          // the holders are computed when the record is queued
+  bool place_before_durable{};   // maps show exceptions that a crash could still undo
+  bool renew_expired{};          // an expired lease is renewed without a hello
+  bool old_epoch_ok{};           // a copy of an older epoch is accepted
+  bool old_ack{};                // the answer to any barrier counts
+  bool join_in_barrier{};        // who opens a volume during a barrier is let through
+  bool not_idempotent{};         // a commit sent again is not recognized
+  bool offer_unchecked{};        // whose reservation a commit names is not looked at
+  bool free_at_once{};           // a deleted snapshot is dead while it is still being read
+  bool answer_before_durable{};  // answers do not wait for their record
+
+  // Precondition: every name is one of the above.
+  static planted_mistakes parse(const std::vector<std::string> &names);
+};
+
+}  // namespace csnap::core

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Makes the engine's changes durable, beside the message handling: one thread writes log batches, one writes
+// checkpoints, and both report to the io_context, which alone touches the engine. While a batch is under way
+// further records gather, so that one durable write serves many commits.
+//
+// A write or flush that fails ends the process on the spot (stop_at_once).
+#pragma once
+
+#include "metaserver/base/block_device.h"
+#include "metaserver/store/engine.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <functional>
+#include <optional>
+
+namespace csnap::server {
+
+class commit_loop {
+ public:
+  struct events {
+    std::function<void(record_seq last)> durable;
+    std::function<void()> checkpoint_done;  // there may be room again
+  };
+  // The engine and the device outlive the loop; the io_context runs no handler after the loop is gone.
+  commit_loop(boost::asio::io_context &io, store::engine &engine, block_device &metadata,
+              events what_happens);
+  // Waits for the writes that are under way.
+  ~commit_loop();
+  commit_loop(const commit_loop &) = delete;
+  commit_loop &operator=(const commit_loop &) = delete;
+
+  // To be called whenever records may have been appended.
+  void kick();
+  // Commits what is pending, then makes a last checkpoint. Precondition: nothing is appended any more.
+  void finish(std::function<void()> finished);
+
+ private:
+  enum class checkpoint_stage { none, writing_pages, waiting_for_log, writing_root };
+
+  void start_batch();
+  void batch_written(record_seq last);
+  void start_checkpoint();
+  void pages_written();
+  void write_root_when_covered();
+  void root_written();
+  void go_on_finishing();
+
+  boost::asio::io_context &io_;
+  store::engine &engine_;
+  block_device &metadata_;
+  const events events_;
+  checkpoint_stage stage_ = checkpoint_stage::none;
+  record_seq covers_;               // of the checkpoint under way
+  std::function<void()> finished_;  // set: this is the end
+  bool last_checkpoint_made_ = false;
+  boost::asio::thread_pool log_thread_{1};
+  boost::asio::thread_pool checkpoint_thread_{1};
+};
+
+}  // namespace csnap::server

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// csnap-metaserver: the command line of the server.
+#include "metaserver/server/log.h"
+#include "metaserver/server/metaserver.h"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <sys/resource.h>
+
+namespace {
+
+using namespace csnap;
+using namespace csnap::server;
+
+constexpr int wrong_usage = 2;
+
+struct command_line {
+  server_options options;
+  std::vector<std::string> listen;
+  std::string election = "file", cache = "64M", log_level = "info";
+  std::uint32_t handshake_ms = wire::handshake_deadline_ms, frame_ms = wire::frame_deadline_ms;
+};
+
+void describe(CLI::App &app, command_line &line) {
+  app.add_option("--store", line.options.store, "Device of the snapshot store (made by 'csnap format')")
+      ->required();
+  app.add_option("--metadata", line.options.metadata,
+                 "Device of the store's metadata, if it is a separate one");
+  app.add_option("--listen", line.listen, "unix:PATH or tcp:127.0.0.1:PORT; may be given several times")
+      ->required()
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--election", line.election, "Who decides which server is the master")
+      ->capture_default_str();
+  app.add_option("--node", line.options.node, "Number of this node in the store")->capture_default_str();
+  app.add_option("--cache", line.cache, "Memory for index pages")->capture_default_str();
+  app.add_option("--lock", line.options.lock, "File for the master's lock, for stores that are NBD exports");
+  app.add_option("--log-level", line.log_level, "error, warning or info")->capture_default_str();
+  // For tests: the real ones are longer than a test should take.
+  app.add_option("--handshake-deadline-ms", line.handshake_ms)->group("");
+  app.add_option("--frame-deadline-ms", line.frame_ms)->group("");
+  app.add_option("--connections-max", line.options.connections_max)->group("");
+  app.footer(
+      "Example: csnap-metaserver --store /dev/sdc --listen unix:/run/csnap.sock\n"
+      "Plain TCP is served on loopback only until TLS is offered.");
+}
+
+result<> interpret(command_line &line) {
+  for (const std::string &text : line.listen) {
+    const auto where = client::parse_endpoint(text);
+    if (!where) return where.error();
+    line.options.listen.push_back(*where);
+  }
+  if (line.election != "file")
+    return fail(errc::unsupported, "--election " + line.election + " is not offered yet: use file");
+  const auto cache = parse_size(line.cache);
+  if (!cache) return cache.error();
+  if (*cache < (1u << 20))
+    return fail(errc::invalid, "--cache " + line.cache + " is too small: give 1M at least");
+  line.options.cache_bytes = *cache;
+  const auto level = parse_log_level(line.log_level);
+  if (!level) return level.error();
+  set_log_level(*level);
+  line.options.limits.handshake_deadline = std::chrono::milliseconds(line.handshake_ms);
+  line.options.limits.frame_deadline = std::chrono::milliseconds(line.frame_ms);
+  return {};
+}
+
+// As many connections as we allow need descriptors, and the usual soft limit is 1024.
+void raise_descriptor_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 8192);
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app("The metadata server of csnap: one master serves a store, others stand by.",
+               "csnap-metaserver");
+  app.set_version_flag("--version", "csnap-metaserver " CSNAP_VERSION);
+  command_line line;
+  describe(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success &e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError &e) {
+    log(log_level::failure, std::string(e.what()) + "; see csnap-metaserver --help");
+    return wrong_usage;
+  }
+  if (const auto understood = interpret(line); !understood) {
+    log(log_level::failure, understood.error().text);
+    return wrong_usage;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+
+  boost::asio::io_context io(1);
+  const auto server = metaserver::start(io, std::move(line.options));
+  if (!server) {
+    log(log_level::failure, server.error().text);
+    return 1;
+  }
+  io.run();
+  return 0;
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "metaserver/server/metaserver.h"
+
+#include "metaserver/base/check.h"
+#include "metaserver/client/client_runtime.h"
+#include "metaserver/election/file_election.h"
+
+#include <csignal>
+#include <utility>
+
+namespace csnap::server {
+namespace {
+
+namespace asio = boost::asio;
+using store::device_role;
+
+bool is_nbd(const std::string &where) { return where.find("://") != std::string::npos; }
+
+std::string name_of(core::connection_id who) { return "connection " + std::to_string(who.value); }
+
+// A store in two parts has its uuid on both: a wrong pair would be served with the wrong data.
+result<> check_data_device(const std::string &where, const store::geometry &shape) {
+  auto data = open_device(where, {.read_only = true});
+  if (!data) return data.error();
+  const auto label = store::read_label(**data);
+  if (!label) return fail(label.error().code, where + ": " + label.error().text);
+  if (label->role != device_role::data || label->shape.store != shape.store)
+    return fail(errc::invalid,
+                where + " is not the data device of the store whose metadata was named: check both names");
+  return {};
+}
+
+}  // namespace
+
+result<std::unique_ptr<metaserver>> metaserver::start(asio::io_context &io, server_options options) {
+  std::unique_ptr<metaserver> made(new metaserver(io, std::move(options)));
+  for (const auto step : {&metaserver::open_store, &metaserver::open_election, &metaserver::listen})
+    if (const result<> done = (*made.get().*step)(); !done) return done.error();
+
+  metaserver &self = *made;
+  self.standby_ = std::make_unique<standby>(*self.metadata_, self.shape_, self.address());
+  self.signals_.add(SIGTERM);
+  self.signals_.add(SIGINT);
+  self.signals_.async_wait([&self](const boost::system::error_code &failed, int number) {
+    if (!failed) self.stop(number);
+  });
+  for (const auto &each : self.listeners_) each->start();
+  check(!self.election_->can_split(), "an election that can split needs proof of mastership in commit_loop");
+  self.election_->acquire(
+      {[&self](std::uint64_t counter) { self.elected(counter); },
+       [](const std::string &why) { stop_at_once("the election failed", fail(errc::io, why)); }});
+  return made;
+}
+
+metaserver::~metaserver() = default;
+
+result<> metaserver::open_store() {
+  auto opened = open_device(metadata_name());
+  if (!opened) return opened.error();
+  metadata_ = std::move(*opened);
+  const auto label = store::read_label(*metadata_);
+  if (!label && label.error().code == errc::not_found)
+    return fail(errc::not_found, metadata_name() + " holds no csnap store: make one with 'csnap format'");
+  if (!label) return fail(label.error().code, metadata_name() + ": " + label.error().text);
+  shape_ = label->shape;
+  if (label->role == device_role::data)
+    return fail(errc::invalid,
+                metadata_name() + " holds a store's data only: name its metadata with --metadata");
+  if (label->role == device_role::combined && !options_.metadata.empty())
+    return fail(errc::invalid,
+                metadata_name() + " is a whole store by itself: name it with --store, without --metadata");
+  if (label->role == device_role::metadata && options_.metadata.empty())
+    return fail(errc::invalid, metadata_name() +
+                                   " holds a store's metadata only: name it with --metadata, and the "
+                                   "data device with --store");
+  if (options_.node >= shape_.node_count)
+    return fail(errc::invalid, "--node " + std::to_string(options_.node) +
+                                   " is too high: the store was made for " +
+                                   std::to_string(shape_.node_count) + " nodes, numbered from 0");
+  if (label->role == device_role::metadata) return check_data_device(options_.store, shape_);
+  return {};
+}
+
+// The lock is on what two masters would both write: the metadata.
+result<> metaserver::open_election() {
+  const bool remote = is_nbd(metadata_name());
+  if (remote && options_.lock.empty())
+    return fail(errc::invalid, metadata_name() +
+                                   " cannot be locked: name a file for the master's lock with --lock, "
+                                   "the same for every server of this store");
+  if (!remote && !options_.lock.empty())
+    return fail(errc::invalid,
+                "--lock is for stores that are NBD exports; the lock of this one is on the store itself");
+  auto lock = store_lock::open(remote ? options_.lock : metadata_name(), remote);
+  if (!lock) return lock.error();
+  election_ = std::make_unique<file_election>(io_, std::move(*lock));
+  return {};
+}
+
+result<> metaserver::listen() {
+  for (const client::endpoint &where : options_.listen) {
+    auto opened = listener::open(io_, where, [this](connection::socket peer) { accepted(std::move(peer)); });
+    if (!opened) return opened.error();
+    listeners_.push_back(std::move(*opened));
+  }
+  if (address().size() > wire::address_max)
+    return fail(errc::invalid, "the first --listen is too long to be told to clients");
+  for (const auto &each : listeners_) log(log_level::info, "listening on " + each->where().text());
+  return {};
+}
+
+void metaserver::accepted(connection::socket peer) {
+  const core::connection_id id{++last_connection_.value};
+  if (connections_.size() >= options_.connections_max)  // those who are here keep their places
+    return peer_log_.warn(
+        name_of(id) + " refused: " + std::to_string(connections_.size()) + " are open already",
+        client::boottime_now().value);
+  connection_owner &owner = *this;
+  const auto made = std::make_shared<connection>(id, std::move(peer), options_.limits, owner);
+  connections_.emplace(id, made);
+  made->start();
+}
+
+void metaserver::elected(std::uint64_t term_counter) {
+  store::engine_options how;
+  how.node = options_.node;
+  how.cache_bytes = options_.cache_bytes;
+  how.election_counter = term_counter;
+  how.address = address();
+  how.predecessors_dead = true;  // `file`: the lock is free because its holder is gone
+  auto engine = store::engine::take_over(*metadata_, how);
+  if (!engine) stop_at_once("taking the store over failed", engine.error());
+  server_description about;
+  about.store = options_.store;
+  about.metadata = options_.metadata;
+  about.address = address();
+  about.node = options_.node;
+  peers &others = *this;
+  master_ = std::make_unique<master>(io_, std::move(*engine), *metadata_, others, std::move(about));
+  log(log_level::info,
+      "master of store " + csnap::to_text(shape_.store) + " in term " + csnap::to_text(master_->term()));
+}
+
+bool metaserver::received(connection &from, const wire::envelope &what) {
+  if (!master_) {
+    if (const auto answer = standby_->answer(what, client::boottime_now())) from.send(*answer);
+    return true;
+  }
+  if (master_->handle_message(from.id(), what)) return true;
+  waiting_for_room_.push_back(from.id());
+  return false;
+}
+
+void metaserver::room_again() {
+  auto waiting = std::exchange(waiting_for_room_, {});
+  while (!waiting.empty()) {
+    const auto found = connections_.find(waiting.front());
+    waiting.pop_front();
+    if (found == connections_.end()) continue;
+    const auto next = found->second;  // kept alive by us while it works
+    next->resume();
+  }
+}
+
+void metaserver::closed(connection &who, const std::string &fault) {
+  if (!fault.empty()) peer_log_.warn(name_of(who.id()) + " closed: " + fault, client::boottime_now().value);
+  connections_.erase(who.id());
+  if (master_) master_->connection_lost(who.id());
+}
+
+void metaserver::send(core::connection_id to, const wire::envelope &what) {
+  if (const auto found = connections_.find(to); found != connections_.end()) found->second->send(what);
+}
+
+void metaserver::hang_up(core::connection_id who, const std::string &reason) {
+  const auto found = connections_.find(who);
+  if (found == connections_.end()) return;
+  log(log_level::info, name_of(who) + " ends: " + reason);
+  found->second->close_when_sent();
+}
+
+void metaserver::stop(int signal_number) {
+  log(log_level::info, "stopping on signal " + std::to_string(signal_number));
+  for (const auto &each : listeners_) each->stop();
+  if (!master_) {
+    election_->release();
+    return io_.stop();
+  }
+  master_->finish([this] {
+    election_->release();
+    log(log_level::info, "stopped; everything is in the store");
+    io_.stop();
+  });
+}
+
+}  // namespace csnap::server

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "metaserver/server/process_watch.h"
+
+#include "metaserver/server/log.h"
+
+#include <boost/asio/post.hpp>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace csnap::server {
+
+namespace asio = boost::asio;
+
+std::optional<std::uint64_t> start_of_process(std::uint32_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  const std::string stat((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const auto name_end = stat.rfind(')');  // field 2, the only one that may hold anything
+  if (name_end == std::string::npos) return std::nullopt;
+  std::istringstream fields(stat.substr(name_end + 1));
+  std::string field;
+  for (int number = 3; number < 22; ++number) fields >> field;
+  std::uint64_t start = 0;
+  if (!(fields >> start)) return std::nullopt;
+  return start;
+}
+
+void trust_only_visible_process(wire::hello &said, const unique_id &own_boot) {
+  const bool opens_a_session = said.role == wire::client_role::node && said.resume == session_id{};
+  if (!opens_a_session || said.boot != own_boot) return;
+  if (start_of_process(said.pid) != said.process_start) said.io_ends_with_process = false;
+}
+
+void process_watch::watch(const core::watch_process &whom) {
+  if (whom.boot != own_boot_) return;
+  const auto entry = std::make_shared<watched>(io_);
+  watched_[whom.session] = entry;
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(whom.pid), 0));
+  const bool nobody_has_this_pid = fd < 0 && errno == ESRCH;
+  if (fd < 0 && !nobody_has_this_pid) {
+    log(log_level::warning, "cannot watch process " + std::to_string(whom.pid) + ": " + std::strerror(errno));
+    return;
+  }
+  if (fd >= 0) entry->pidfd.assign(fd);
+  const auto start = start_of_process(whom.pid);
+  if (nobody_has_this_pid || (start && *start != whom.process_start)) {
+    asio::post(io_, [this, session = whom.session, entry] { report(session, entry); });
+    return;
+  }
+  // A pidfd becomes readable when the last thread of the process has ended. Where its start could not be read
+  // this may be a later process with that pid: its end then comes after the one that we wait for.
+  entry->pidfd.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this, session = whom.session, entry](const boost::system::error_code &failed) {
+                            if (!failed) report(session, entry);
+                          });
+}
+
+void process_watch::report(session_id session, const std::shared_ptr<watched> &entry) {
+  const auto found = watched_.find(session);
+  if (found == watched_.end() || found->second != entry) return;  // not watched any more
+  watched_.erase(found);
+  died_(session);
+}
+
+}  // namespace csnap::server

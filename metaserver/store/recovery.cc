@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "metaserver/store/recovery.h"
+
+#include "metaserver/store/log_reader.h"
+
+namespace csnap::store {
+
+result<recovered> recover(block_device &device, const geometry &shape, const std::vector<slot> &slots,
+                          const area_set &areas, std::size_t cache_bytes) {
+  recovered out;
+  if (const slot *newest = newest_root_of(slots)) out.newest = newest->newest_root;
+  out.last = out.newest.covers;
+  out.state = std::make_unique<store_state>(device, shape, cache_bytes);
+  if (auto done = out.state->load(out.newest, areas); !done) return done.error();
+  if (out.newest.term.counter == 0) return out;
+  if (out.newest.term.node >= shape.node_count)
+    return fail(errc::corrupt, "root of node " + std::to_string(out.newest.term.node) + ", the store has " +
+                                   std::to_string(shape.node_count));
+
+  const auto replay = [&](record_seq seq, std::span<const std::byte> bytes) -> result<> {
+    const std::string where = "log record " + std::to_string(seq.value) + ": ";
+    auto decoded = decode_record(bytes);
+    if (!decoded) return fail(decoded.error().code, where + decoded.error().text);
+    if (const auto why = out.state->misfit(*decoded)) return fail(errc::corrupt, where + *why);
+    if (auto done = out.state->apply(*decoded, seq); !done)
+      return fail(done.error().code, where + done.error().text);
+    // What was read back is as durable as it will ever be.
+    out.state->release_chunks(seq);
+    out.state->cache.trim();
+    out.last = seq;
+    ++out.log_records;
+    return {};
+  };
+  if (auto done = read_log(device, shape, out.newest, replay); !done) return done.error();
+  return out;
+}
+
+}  // namespace csnap::store

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// How a master begins. The order is the design's rule 8: the own term is durable before any log is read, so
+// that a predecessor that looks at the store afterwards sees that it is over.
+#include "metaserver/base/check.h"
+#include "metaserver/store/engine_impl.h"
+#include "metaserver/store/offline.h"
+#include "metaserver/store/recovery.h"
+#include "metaserver/store/superblock_blocks.h"
+
+#include <algorithm>
+
+namespace csnap::store {
+namespace {
+
+constexpr std::size_t address_length_max = 255;
+
+// The label's bounds come from the disk: nothing may reach beyond the device.
+result<geometry> read_shape(block_device &metadata, bool formatting) {
+  if (formatting) {
+    auto unfinished = read_superblock(metadata);
+    if (!unfinished) return unfinished.error();
+    return unfinished->shape;
+  }
+  auto found = read_label(metadata);
+  if (!found) return found.error();
+  if (found->role == device_role::data)
+    return fail(errc::invalid, "this is the data device of a store whose metadata lies elsewhere");
+  const geometry &g = found->shape;
+  if (g.node_count == 0 || g.node_count > node_count_max || g.log_blocks == 0 || g.page_count == 0 ||
+      g.pages_offset_bytes / block_bytes + g.page_count > metadata.size_bytes() / block_bytes)
+    return fail(errc::corrupt, "superblock: its geometry does not fit the device");
+  return g;
+}
+
+term_id highest_term(const std::vector<slot> &slots) {
+  term_id highest;
+  for (const slot &s : slots) highest = std::max({highest, s.term, s.newest_root.term});
+  return highest;
+}
+
+// A later term's log begins where no block of an earlier one can have the expected number.
+std::uint64_t first_log_sequence(const geometry &shape, const root &own_last) {
+  return own_last.term.counter == 0 ? 1 : own_last.log_sequence + shape.log_blocks;
+}
+
+result<> write_first_root(engine &e, block_device &metadata) {
+  auto pages = e.take_checkpoint();
+  if (!pages) return pages.error();
+  auto done = run_writes(metadata, pages->writes, durability::cached);
+  if (done) done = metadata.flush();
+  if (done) done = run_writes(metadata, e.take_root().writes, durability::durable);
+  if (!done) return done;
+  e.checkpoint_done();
+  return {};
+}
+
+}  // namespace
+
+result<std::unique_ptr<engine>> engine::take_over(block_device &metadata, const engine_options &options) {
+  if (auto flushed = metadata.flush(); !flushed) return flushed.error();
+  auto shape = read_shape(metadata, options.formatting);
+  if (!shape) return shape.error();
+  if (options.node >= shape->node_count)
+    return fail(errc::invalid, "node " + std::to_string(options.node) + ": this store has nodes 0 to " +
+                                   std::to_string(shape->node_count - 1));
+  if (options.address.size() > address_length_max)
+    return fail(errc::invalid, "the server's address is too long");
+  auto slots = read_all_slots(metadata, *shape);
+  if (!slots) return slots.error();
+
+  auto parts = std::make_unique<impl>();
+  parts->own = (*slots)[options.node];
+  ++parts->own.sequence;
+  parts->own.term = {std::max(highest_term(*slots).counter, options.election_counter) + 1, options.node};
+  parts->own.address = options.address;
+  parts->own.claimed_areas = choose_areas(*slots, options.node, options.predecessors_dead);
+  auto written = run_writes(metadata, slot_writes(*shape, parts->own), durability::durable);
+  if (!written) return written.error();
+
+  slots = read_all_slots(metadata, *shape);
+  if (!slots) return slots.error();
+  if (highest_term(*slots) != parts->own.term)
+    return fail(errc::stale, "another master took term " + to_text(highest_term(*slots)) + " meanwhile");
+  auto found = recover(metadata, *shape, *slots, parts->own.claimed_areas, options.cache_bytes);
+  if (!found) return found.error();
+  parts->state = std::move(found->state);
+  parts->log.emplace(*shape, parts->own.term, first_log_sequence(*shape, parts->own.newest_root),
+                     found->last);
+  std::unique_ptr<engine> e(new engine(std::move(parts)));
+  if (auto done = write_first_root(*e, metadata); !done) return done.error();
+  return e;
+}
+
+result<std::unique_ptr<engine>> engine::open_read_only(block_device &metadata, std::size_t cache_bytes) {
+  auto shape = read_shape(metadata, false);
+  if (!shape) return shape.error();
+  auto slots = read_all_slots(metadata, *shape);
+  if (!slots) return slots.error();
+  area_set everything;
+  everything.fill(std::byte{0xff});
+  auto found = recover(metadata, *shape, *slots, everything, cache_bytes);
+  if (!found) return found.error();
+  auto parts = std::make_unique<impl>();
+  parts->own.term = found->newest.term;
+  parts->last_appended = found->last;
+  parts->state = std::move(found->state);
+  return std::unique_ptr<engine>(new engine(std::move(parts)));
+}
+
+}  // namespace csnap::store

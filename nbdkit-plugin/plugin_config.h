@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The parameters of `nbdkit csnap`, as nbdkit hands them over one by one. Paths become absolute at once, for
+// nbdkit changes to / when it becomes a daemon.
+#pragma once
+
+#include "metaserver/client/endpoint.h"
+#include "nbdkit-plugin/volume_client.h"
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace csnap::plugin {
+
+enum class parallel_mode : std::uint8_t {
+  on,
+  off,
+  automatic,  // where nbdkit survives a client that dies with requests in flight (1.34 and later)
+};
+
+struct plugin_config {
+  std::vector<client::endpoint> servers;
+  std::string store;
+  std::map<std::string, std::string> devices;  // by volume
+  std::chrono::milliseconds timeout{0};        // 0: wait for ever
+  parallel_mode parallel = parallel_mode::on;
+  planted_mistakes planted;
+  std::vector<std::string> planted_in_machine;
+
+  // Errors: invalid, unsupported; one line for the person who typed it.
+  result<> set(std::string_view key, std::string_view value);
+  // After the last parameter.
+  result<> complete() const;
+};
+
+extern const char *const config_help;
+
+}  // namespace csnap::plugin

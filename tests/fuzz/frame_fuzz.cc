@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Frames of the protocol. The checksum, magic, version and length are set right first: otherwise nothing but
+// the checksum would ever be tried.
+#include "tests/fuzz/fuzz_target.h"
+
+#include "metaserver/base/check.h"
+#include "metaserver/base/crc32c.h"
+#include "metaserver/wire/frame.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+using namespace csnap;
+
+namespace {
+
+void put(std::vector<std::byte> &frame, std::size_t at, std::uint64_t value, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) frame[at + i] = static_cast<std::byte>(value >> (8 * i));
+}
+
+void make_header_right(std::vector<std::byte> &frame) {
+  put(frame, 0, wire::frame_magic, 4);
+  put(frame, 4, wire::protocol_version, 2);
+  put(frame, 8, frame.size() - wire::frame_header_bytes, 4);
+  put(frame, 12, 0, 4);
+  put(frame, 36, 0, 4);
+  put(frame, 12, crc32c(frame), 4);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+  const auto raw = std::as_bytes(std::span(data, size));
+  (void)wire::decode_frame(raw);
+  std::vector<std::byte> frame(raw.begin(), raw.end());
+  frame.resize(std::max(frame.size(), wire::frame_header_bytes));
+  make_header_right(frame);
+  const auto decoded = wire::decode_frame(frame);
+  if (decoded) check(wire::encode_frame(*decoded) == frame, "a frame that was accepted is encoded differently");
+  return 0;
+}
