@@ -84,7 +84,8 @@ std::string format_size(std::uint64_t bytes) {
   std::size_t unit = 0;
   while (value >= 1024 && unit + 1 < units.size()) value /= 1024, ++unit;
   char out[32];
-  std::snprintf(out, sizeof out, value == static_cast<double>(static_cast<std::uint64_t>(value)) ? "%.0f %s" : "%.1f %s", value, units[unit]);
+  const bool is_whole = value == static_cast<double>(static_cast<std::uint64_t>(value));
+  std::snprintf(out, sizeof out, is_whole ? "%.0f %s" : "%.1f %s", value, units[unit]);
   return out;
 }
 

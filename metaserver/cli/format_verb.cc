@@ -16,7 +16,7 @@
 namespace csnap::cli {
 namespace {
 
-struct arguments {
+struct format_arguments {
   std::string store, metadata, chunk_size = "64K";
   std::vector<std::string> origins;
   std::uint32_t nodes = 8, lease_ms = 5000, barrier_ms = 5000;
@@ -24,7 +24,7 @@ struct arguments {
 };
 
 // What the command line says, before any device is looked at. Errors: wrong usage.
-result<store::format_request> read_request(const arguments &typed) {
+result<store::format_request> read_request(const format_arguments &typed) {
   store::format_request out;
   const auto chunk_bytes = parse_size(typed.chunk_size);
   if (!chunk_bytes) return chunk_bytes.error();
@@ -60,7 +60,7 @@ result<store::format_request> read_request(const arguments &typed) {
 }
 
 // A device that has two parts to play would be overwritten by itself.
-result<> check_all_different(const arguments &typed, const store::format_request &request) {
+result<> check_all_different(const format_arguments &typed, const store::format_request &request) {
   std::vector<std::pair<std::string, std::string>> devices = {{"the store", typed.store}};
   if (!typed.metadata.empty()) devices.emplace_back("the metadata", typed.metadata);
   for (const auto &each : request.origins) devices.emplace_back("volume " + each.name, each.device);
@@ -87,7 +87,7 @@ result<> measure_origins(store::format_request &request) {
   return {};
 }
 
-void print_made(const store::geometry &made, const store::format_request &request, const arguments &typed,
+void print_made(const store::geometry &made, const store::format_request &request, const format_arguments &typed,
                 bool as_json) {
   const std::string uuid = to_text(made.store);
   const std::string metadata = typed.metadata.empty() ? "" : " --metadata " + typed.metadata;
@@ -118,7 +118,7 @@ void print_made(const store::geometry &made, const store::format_request &reques
               request.origins.front().name.c_str());
 }
 
-exit_status format(const global_options &globals, const arguments &typed) {
+exit_status format(const global_options &globals, const format_arguments &typed) {
   auto request = read_request(typed);
   if (!request) return misused(request.error().text);
   if (const auto different = check_all_different(typed, *request); !different)
@@ -150,7 +150,7 @@ exit_status format(const global_options &globals, const arguments &typed) {
 }  // namespace
 
 void add_format_verb(CLI::App &app, command_line &line) {
-  const auto typed = std::make_shared<arguments>();
+  const auto typed = std::make_shared<format_arguments>();
   auto *verb = app.add_subcommand("format", "Make an empty store; the origin volumes are not touched");
   verb->add_option("STORE", typed->store, "Device for the copies, overwritten")->required();
   verb->add_option("--origin", typed->origins, "NAME=DEVICE of a volume; may be given several times")

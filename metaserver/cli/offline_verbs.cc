@@ -14,13 +14,13 @@ namespace {
 using nlohmann::json;
 using store::device_role;
 
-struct arguments {
+struct offline_arguments {
   std::string store, metadata;
 };
 
 // The device with the metadata, for reading. Errors: not_found (no store), invalid (the wrong device was
 // named).
-result<std::unique_ptr<opened_device>> open_metadata(const arguments &typed) {
+result<std::unique_ptr<opened_device>> open_metadata(const offline_arguments &typed) {
   const std::string &where = typed.metadata.empty() ? typed.store : typed.metadata;
   auto device = open_device(where, {.read_only = true});
   if (!device) return device.error();
@@ -65,7 +65,7 @@ void print_report(const store::check_report &report) {
   if (report.ok()) std::printf("ok\n");
 }
 
-exit_status check_verb(const global_options &globals, const arguments &typed) {
+exit_status check_verb(const global_options &globals, const offline_arguments &typed) {
   const auto device = open_metadata(typed);
   if (!device) return failed(device.error());
   const store::check_report report = store::check_store(**device);
@@ -78,7 +78,7 @@ exit_status check_verb(const global_options &globals, const arguments &typed) {
                               " errors found: do not serve it, and keep the devices as they are"));
 }
 
-exit_status dump(const arguments &typed) {
+exit_status dump(const offline_arguments &typed) {
   const auto device = open_metadata(typed);
   if (!device) return failed(device.error());
   bool is_written = true;
@@ -94,7 +94,7 @@ exit_status dump(const arguments &typed) {
 }  // namespace
 
 void add_offline_verbs(CLI::App &app, command_line &line) {
-  const auto typed = std::make_shared<arguments>();
+  const auto typed = std::make_shared<offline_arguments>();
   auto *check_app = app.add_subcommand("check", "Verify a store completely, without changing it");
   auto *dump_app = app.add_subcommand("dump", "Print a store's metadata as JSON");
   for (auto *verb : {check_app, dump_app}) {

@@ -17,7 +17,6 @@ using std::chrono::steady_clock;
 constexpr milliseconds welcome_patience{3000};
 constexpr milliseconds pause_min{10}, pause_max{500};
 constexpr std::uint64_t hello_id = 1, request_id = 2;
-constexpr int hints_in_a_row_max = 3;
 
 // One connection: hello, request, answer. All in the caller's thread.
 class attempt {

@@ -148,7 +148,7 @@ result<std::vector<reserved_chunk>> client_machine::take_reserved(std::uint32_t 
   auto out = impl_->pool.take(wanted);
   if (out.empty() && impl_->pool.take_no_space()) return fail(errc::no_space, "the snapshot store is full");
   if (const std::uint32_t count = impl_->leaving ? 0 : impl_->pool.ask(wanted))
-    (void)impl_->requests.add(purpose::reserve, wire::reserve{count});
+    (void)impl_->requests.add(purpose::reserve, wire::reserve{count, impl_->pool.newest()});
   return out;
 }
 

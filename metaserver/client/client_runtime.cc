@@ -27,7 +27,6 @@ constexpr milliseconds backoff_min{10}, backoff_max{1000};
 constexpr milliseconds poll_interval{100};
 constexpr milliseconds goodbye_patience{2000};
 constexpr milliseconds good_connection{1000};     // one that lasted so long was no failed attempt
-constexpr int hints_in_a_row_max = 3;             // two servers may each believe that the other is the master
 }  // namespace
 
 struct client_runtime::impl {
@@ -39,6 +38,7 @@ struct client_runtime::impl {
   // Under the lock of the runtime:
   unsigned waiters = 0;
   bool stopping = false;
+  bool leaving = false;                           // says goodbye: no new session after it
   std::string last_error;
   // The network thread's own:
   asio::io_context io{1};
@@ -74,6 +74,10 @@ struct client_runtime::impl {
 // ---- connecting ----
 
 void client_runtime::impl::connect() {
+  {
+    const std::lock_guard guard(runtime.mutex_);
+    if (leaving && !runtime.machine_->has_session()) return;
+  }
   endpoint where = options.servers[next_server % options.servers.size()];
   const auto hinted = parse_endpoint(hint);
   hint.clear();
@@ -216,7 +220,10 @@ client_runtime::~client_runtime() { stop(false); }
 void client_runtime::stop(bool say_goodbye) {
   if (!impl_->thread.joinable()) return;
   if (say_goodbye && locked([](client_machine &m, boottime_ms) { return m.has_session(); })) {
-    const ticket t = locked([](client_machine &m, boottime_ms) { return m.goodbye(); });
+    const ticket t = locked([this](client_machine &m, boottime_ms) {
+      impl_->leaving = true;
+      return m.goodbye();
+    });
     std::unique_lock lock(mutex_);
     ++impl_->waiters;
     (void)impl_->changed.wait_for(lock, goodbye_patience,

@@ -19,6 +19,9 @@
 
 namespace csnap::client {
 
+// Of "not the master, try there": two servers may each believe that the other is the master.
+inline constexpr int hints_in_a_row_max = 3;
+
 class link : public std::enable_shared_from_this<link> {
  public:
   struct events {

@@ -56,6 +56,7 @@ bool reservation_pool::granted(const wire::reserved &r) {
   }
   asked_ = false;
   no_space_ = false;
+  newest_ = std::max(newest_, r.id);
   live_[r.id] += r.count;
   insert(r.first.value, run{r.count, r.id});
   return true;
@@ -107,6 +108,7 @@ void reservation_pool::reset() {
   free_count_ = 0;
   live_.clear();
   asked_ = no_space_ = false;
+  newest_ = reservation_id{};
   held_until_ = not_held;
 }
 

@@ -28,6 +28,8 @@ class reservation_pool {
   void refused(errc why, boottime_ms now);
   // No answer will come.
   void forget_asked() { asked_ = false; }
+  // Of this session; what the server granted after it was lost with its answer.
+  reservation_id newest() const { return newest_; }
   // Back into the pool. Chunks of an older session are not this session's to use: they are ignored.
   void put_back(std::span<const reserved_chunk> chunks);
   // It is not this session's any more.
@@ -50,6 +52,7 @@ class reservation_pool {
   std::uint64_t free_count_ = 0;
   std::unordered_map<reservation_id, std::uint64_t> live_;  // chunks of each that are still this session's
   bool asked_ = false, no_space_ = false;
+  reservation_id newest_;
   boottime_ms held_until_{INT64_MAX};                            // INT64_MAX: not held
 };
 

@@ -40,8 +40,6 @@ class segment_cache {
   // fetched: that answer would make the session a holder again, though the server saw the drop last.
   std::vector<wire::drop> evict();
 
-  // Delegations end; places in the store do not.
-  void void_origin_places();
   void clear();
   std::size_t map_count() const { return map_count_; }
 

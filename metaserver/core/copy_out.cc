@@ -37,6 +37,9 @@ void server_core::impl::on(const requester &who, const wire::reserve &m) {
   session &s = session_of(who);
   if (m.count == 0 || m.count > wire::reserve_chunks_max)
     return breach(who, "a reservation of " + std::to_string(m.count) + " chunks");
+  for (const auto &[id, r] : engine_.reservations())
+    if (r.session == s.id && id > m.newest_known)
+      return answer_durably(who, wire::reserved{id, r.first, r.count});
   if (s.chunks_reserved + m.count > reserved_per_session_max)
     return refuse(who, errc::refused, "the session has enough reserved chunks that it did not use");
   const auto free = engine_.find_free_chunks(m.count);
@@ -158,9 +161,9 @@ bool server_core::impl::carry_out(commit_plan &plan, const requester &who) {
 void server_core::impl::send_recalls(pending_commits::batch_no batch, const delegation_table &delegations) {
   for (auto &order : pending_.durable(batch, delegations, now_)) {
     ++recalls_sent_;
+    if (planted_.no_recall_wait) pending_.recall_answered(order.to, order.what.id);
     if (const session *s = sessions_.find(order.to)) tell(*s, std::move(order.what));
   }
-  if (planted_.no_recall_wait) pending_.give_up_waiting(batch);
 }
 
 void server_core::impl::on(const requester &who, const wire::unshared_query &m) {

@@ -20,15 +20,16 @@ class durable_queue {
     if (record <= durable_) then();
     else waiting_.emplace(record, std::move(then));
   }
+  // Record by record: who looks from within sees nothing durable whose own consequences are still to come.
   void advance(record_seq durable) {
-    durable_ = std::max(durable_, durable);
-    while (!waiting_.empty() && waiting_.begin()->first <= durable_) {
+    while (!waiting_.empty() && waiting_.begin()->first <= durable) {
+      durable_ = std::max(durable_, waiting_.begin()->first);
       const auto then = std::move(waiting_.begin()->second);
       waiting_.erase(waiting_.begin());
       then();
     }
+    durable_ = std::max(durable_, durable);
   }
-  record_seq durable() const { return durable_; }
 
  private:
   record_seq durable_;

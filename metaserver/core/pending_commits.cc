@@ -52,9 +52,7 @@ void pending_commits::recall_answered(session_id session, std::uint64_t recall) 
   const batch_no number = found->second.batch;
   of_session->second.erase(found);
   if (of_session->second.empty()) recalls_.erase(of_session);
-  const auto b = batches_.find(number);
-  if (b == batches_.end()) return;
-  --b->second.recalls;
+  --batches_.at(number).recalls;
   finish_if_over(number);
 }
 
@@ -82,13 +80,6 @@ std::optional<record_seq> pending_commits::undurable(volume_id volume, chunk_no 
   const auto number = pending(volume, chunk);
   if (!number || batches_.at(*number).is_durable) return {};
   return batches_.at(*number).record;
-}
-
-void pending_commits::give_up_waiting(batch_no number) {
-  const auto found = batches_.find(number);
-  if (found == batches_.end()) return;
-  found->second.recalls = 0;
-  finish_if_over(number);
 }
 
 void pending_commits::hold(answer what, const std::vector<batch_no> &until) {

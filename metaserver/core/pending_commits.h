@@ -44,8 +44,6 @@ class pending_commits {
   std::optional<batch_no> pending(volume_id volume, chunk_no chunk) const;
   // The record of that batch while it is not durable.
   std::optional<record_seq> undurable(volume_id volume, chunk_no chunk) const;
-  // Planted mistake: the batch is over as soon as its record is durable.
-  void give_up_waiting(batch_no batch);
 
   // Keeps the answer until all of `until` are over.
   void hold(answer what, const std::vector<batch_no> &until);

@@ -87,6 +87,7 @@ struct root {
   std::uint64_t request_counter{};      // admin requests ever carried out
   friend bool operator==(const root &, const root &) = default;
 };
+inline constexpr std::size_t address_length_max = 255;
 struct slot {
   std::uint32_t node{};
   std::uint64_t sequence{};

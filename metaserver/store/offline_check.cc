@@ -17,7 +17,6 @@ namespace csnap::store {
 
 namespace {
 
-constexpr std::size_t cache_bytes = 64u << 20;
 
 // Replaying may need pages, and takes them in memory only: any will do.
 area_set any_area() {
@@ -64,7 +63,7 @@ std::string exception_text(const tree_key &key) {
 
 // What is on disk at the root.
 void check_root(block_device &device, const geometry &shape, const root &base, check_findings &findings) {
-  store_state state(device, shape, cache_bytes);
+  store_state state(device, shape, offline_cache_bytes);
   const std::size_t errors_before = findings.report().errors.size();
   // What a page of the trees lacks is found again below, with all the others.
   const auto loaded = state.load(base, any_area());
@@ -146,7 +145,7 @@ result<> check_all(block_device &metadata, check_findings &findings) {
   check_root(metadata, found->shape, newest->newest_root, findings);
   // Replaying onto damaged pages could only repeat what was found.
   if (findings.report().errors.size() != errors_before) return {};
-  auto after_log = recover(metadata, found->shape, *slots, any_area(), cache_bytes);
+  auto after_log = recover(metadata, found->shape, *slots, any_area(), offline_cache_bytes);
   if (!after_log) return after_log.error();
   findings.report().log_records = after_log->log_records;
   return check_replayed(*after_log->state, findings);

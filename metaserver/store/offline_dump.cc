@@ -14,7 +14,6 @@ namespace csnap::store {
 namespace {
 
 using sink = std::function<void(std::string_view)>;
-constexpr std::size_t cache_bytes = 64u << 20;
 constexpr std::size_t piece_bytes = 32u << 10;
 
 std::string quoted(std::string_view text) {
@@ -254,7 +253,7 @@ result<> dump_store(block_device &metadata, const sink &out) {
   // Replaying may need pages, and takes them in memory only: any will do.
   area_set any_area;
   any_area.fill(std::byte{0xff});
-  const auto now = recover(metadata, found->shape, *slots, any_area, cache_bytes);
+  const auto now = recover(metadata, found->shape, *slots, any_area, offline_cache_bytes);
   if (!now) return now.error();
   out("{\"format\":\"csnap-dump\",\"version\":1,\n\"geometry\":" + geometry_text(found->shape));
   out(",\n\"root\":" + root_text(*now));

@@ -13,7 +13,6 @@
 namespace csnap::store {
 namespace {
 
-constexpr std::size_t address_length_max = 255;
 
 void put_pointer(byte_writer &out, page_pointer p) {
   out.u64(p.block);

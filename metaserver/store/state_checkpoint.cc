@@ -15,10 +15,6 @@ namespace {
 constexpr std::uint64_t slack_pages = 16;     // new tree levels, the first pages of an empty store
 constexpr std::uint64_t pages_per_exception = 3;
 
-std::uint64_t directory_blocks(const space_map &map) {
-  return (map.block_count() + directory_entries_max - 1) / directory_entries_max;
-}
-
 }  // namespace
 
 std::uint64_t store_state::pages_for_maps() const {

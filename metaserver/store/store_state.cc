@@ -5,13 +5,10 @@
 #include "metaserver/store/block.h"
 
 namespace csnap::store {
-namespace {
 
 std::uint64_t directory_blocks(const space_map &map) {
   return (map.block_count() + directory_entries_max - 1) / directory_entries_max;
 }
-
-}  // namespace
 
 store_state::store_state(block_device &device, const geometry &shape_given, std::size_t cache_bytes)
     : shape(shape_given), cache(device, shape, cache_bytes), pages(shape), chunks(shape.chunk_count),

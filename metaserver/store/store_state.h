@@ -24,6 +24,12 @@ struct stored_map {
   std::vector<page_pointer> directory;
 };
 
+// What check and dump keep of a store's pages.
+inline constexpr std::size_t offline_cache_bytes = 64u << 20;
+
+// How long the directory chain of a map is.
+std::uint64_t directory_blocks(const space_map &map);
+
 class store_state {
  public:
   store_state(block_device &device, const geometry &shape, std::size_t cache_bytes);

@@ -13,7 +13,6 @@
 namespace csnap::store {
 namespace {
 
-constexpr std::size_t address_length_max = 255;
 
 // The label's bounds come from the disk: nothing may reach beyond the device.
 result<geometry> read_shape(block_device &metadata, bool formatting) {

@@ -43,7 +43,9 @@ struct hello {
   std::uint32_t pid{};
   std::uint64_t process_start{};
   bool io_ends_with_process{};
-  void fields(auto &f) { f(role, resume, secret, limit<node_name_max>(node), boot, pid, process_start, io_ends_with_process); }
+  void fields(auto &f) {
+    f(role, resume, secret, limit<node_name_max>(node), boot, pid, process_start, io_ends_with_process);
+  }
 };
 struct welcome {
   unique_id store;
@@ -53,7 +55,9 @@ struct welcome {
   std::uint32_t chunk_bytes{};
   std::uint64_t chunks_offset_bytes{};  // of store chunk 0 on the data device
   std::uint64_t chunk_count{};
-  void fields(auto &f) { f(store, restore_generation, session, lease_ms, chunk_bytes, chunks_offset_bytes, chunk_count); }
+  void fields(auto &f) {
+    f(store, restore_generation, session, lease_ms, chunk_bytes, chunks_offset_bytes, chunk_count);
+  }
 };
 // The answer to any request that failed. gone: the session has expired, say hello again. not_master:
 // `address` says where to try, if known.
@@ -81,7 +85,9 @@ struct volume_entry {
   std::uint64_t size_bytes{};
   std::uint64_t snapshot_count{};       // live ones
   snapshot_number epoch;
-  void fields(auto &f) { f(id, limit<name_length_max>(name), limit<device_name_max>(device), size_bytes, snapshot_count, epoch); }
+  void fields(auto &f) {
+    f(id, limit<name_length_max>(name), limit<device_name_max>(device), size_bytes, snapshot_count, epoch);
+  }
 };
 struct snapshot_entry {
   volume_id volume;
@@ -91,7 +97,9 @@ struct snapshot_entry {
   std::uint64_t size_bytes{};
   std::uint32_t priority{};             // two's complement
   std::uint8_t state{};                 // store::snapshot_state; lists hold live and dying ones
-  void fields(auto &f) { f(volume, number, limit<name_length_max>(name), created_unix_ms, size_bytes, priority, state); }
+  void fields(auto &f) {
+    f(volume, number, limit<name_length_max>(name), created_unix_ms, size_bytes, priority, state);
+  }
 };
 // -> list_reply. All volumes (or the one named), and the snapshots after (after_volume, after_number) in the
 // order of (volume, number).
@@ -153,9 +161,12 @@ struct close_snapshot {                 // -> done
 
 // ---- copy-out ----
 
-struct reserve {                        // -> reserved
+// -> reserved. One at a time. A reservation of the session that is newer than `newest_known` is one whose
+// answer was lost: it is granted again, so that lost answers leak nothing.
+struct reserve {
   std::uint32_t count{};                // wanted; 1 .. reserve_chunks_max
-  void fields(auto &f) { f(count); }
+  reservation_id newest_known;          // 0: none yet
+  void fields(auto &f) { f(count, newest_known); }
 };
 struct reserved {
   reservation_id id;

@@ -47,7 +47,8 @@ class BlackBox:
 
     def content(self, length):
         self.counter += 1
-        return (self.counter.to_bytes(4, "little") + bytes([self.counter & 255 or 1]) * (SECTOR - 4)) * (length // SECTOR)
+        sector = self.counter.to_bytes(4, "little") + bytes([self.counter & 255 or 1]) * (SECTOR - 4)
+        return sector * (length // SECTOR)
 
     def one_write(self, node, offset, data, kind, errors):
         h = self.handles[node]

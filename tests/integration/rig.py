@@ -39,11 +39,12 @@ def wait_for(condition, seconds, what):
 
 class Rig:
     def __init__(self, size=8 << 20, store=64 << 20, chunk=CHUNK, volumes=("vol",), format_args=(),
-                 server_args=(), plugin_args=(), origin_device=None, store_device=None):
+                 server_args=(), plugin_args=(), origin_device=None, store_device=None, written=False):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="csnap-test-"))
         self.processes = []
         self.size, self.chunk, self.volumes = size, chunk, volumes
         self.server_args, self.plugin_args = list(server_args), list(plugin_args)
+        self.written = written          # files without holes: like a LUN, no write has to find space first
         self.store = store_device or str(self.make_file("store", store))
         self.origins = {v: origin_device or str(self.make_file(v + ".img", size)) for v in volumes}
         self.endpoints = []
@@ -59,6 +60,9 @@ class Rig:
         path = self.dir / name
         with open(path, "wb") as f:
             f.truncate(size)
+            for _ in range(0, size if self.written else 0, 1 << 20):
+                f.write(bytes(1 << 20))
+            os.fsync(f.fileno())
         return path
 
     # ---- processes ----

@@ -17,8 +17,8 @@ struct scene {
     snapshot = tool.ask<wire::created>(create_of("a", "s")).number;
     v1 = w1.ask<wire::volume_opened>(wire::open_volume{"a", {}});
     v2 = w2.ask<wire::volume_opened>(wire::open_volume{"a", {}});
-    r1 = w1.ask<wire::reserved>(wire::reserve{16});
-    r2 = w2.ask<wire::reserved>(wire::reserve{16});
+    r1 = w1.ask<wire::reserved>(wire::reserve{16, knows_all});
+    r2 = w2.ask<wire::reserved>(wire::reserve{16, knows_all});
     reader.ask<wire::snapshot_opened>(wire::open_snapshot{"a", "s", {}, {}});
   }
   wire::map_reply map() { return reader.ask<wire::map_reply>(wire::map{v1.id, snapshot, chunk_no{0}}); }
@@ -53,7 +53,8 @@ bool a_loser_waits_for_the_winner(const std::vector<std::string> &planted) {
   const auto second = s.w2.send(commit_of(s.v2, s.r2, 5));
   if (s.w2.answer(second)) return false;
   s.server.make_durable();
-  return answered_with(s.w1, first, copy_fate::used, true) && answered_with(s.w2, second, copy_fate::back, true);
+  return answered_with(s.w1, first, copy_fate::used, true) &&
+         answered_with(s.w2, second, copy_fate::back, true);
 }
 
 bool a_commit_waits_for_its_recall(const std::vector<std::string> &planted) {
@@ -197,7 +198,7 @@ TEST_CASE("commit: what breaks the protocol ends the connection") {
 
 TEST_CASE("commit: needs the volume open for writing") {
   scene s;
-  const auto r = s.reader.ask<wire::reserved>(wire::reserve{1});
+  const auto r = s.reader.ask<wire::reserved>(wire::reserve{1, knows_all});
   CHECK(s.reader.ask<wire::failed>(commit_of(s.v1, r, 5)).code == errc::refused);
 }
 
@@ -269,15 +270,26 @@ TEST_CASE("grace: a commit is answered only after it") {
 TEST_CASE("reserve: is answered when durable, and bounded for each session") {
   scene s;
   s.server.durable_at_once = false;
-  const auto request = s.w1.send(wire::reserve{10});
+  const auto request = s.w1.send(wire::reserve{10, knows_all});
   CHECK_FALSE(s.w1.answer(request));
   s.server.make_durable();
   CHECK(s.w1.take<wire::reserved>(request).count == 10);
   s.server.durable_at_once = true;
-  for (int i = 0; i < 3; ++i) s.w1.ask<wire::reserved>(wire::reserve{1024});
-  CHECK(s.w1.ask<wire::failed>(wire::reserve{1024}).code == errc::refused);
-  s.w1.send(wire::reserve{0});
+  for (int i = 0; i < 3; ++i) s.w1.ask<wire::reserved>(wire::reserve{1024, knows_all});
+  CHECK(s.w1.ask<wire::failed>(wire::reserve{1024, knows_all}).code == errc::refused);
+  s.w1.send(wire::reserve{0, knows_all});
   CHECK(s.w1.is_hung_up());
+}
+
+TEST_CASE("reserve: what was granted and never heard of is granted again") {
+  test_server server;
+  test_client client(server, 1);
+  const auto lost = client.ask<wire::reserved>(wire::reserve{10, {}});
+  const auto again = client.ask<wire::reserved>(wire::reserve{99, {}});
+  CHECK(again.id == lost.id);
+  CHECK(again.count == 10);
+  CHECK(client.ask<wire::reserved>(wire::reserve{10, lost.id}).id > lost.id);
+  CHECK(server.engine->usage().chunks_reserved == 20);
 }
 
 TEST_CASE("reserve: a full store says so") {
@@ -285,10 +297,10 @@ TEST_CASE("reserve: a full store says so") {
   std::vector<std::unique_ptr<test_client>> clients;
   for (std::uint32_t pid = 10; s.server.engine->usage().chunks_free; ++pid) {
     clients.push_back(std::make_unique<test_client>(s.server, pid));
-    for (int i = 0; i < 4; ++i) clients.back()->send(wire::reserve{1024});
+    for (int i = 0; i < 4; ++i) clients.back()->send(wire::reserve{1024, knows_all});
   }
   test_client last(s.server, 99);
-  CHECK(last.ask<wire::failed>(wire::reserve{1}).code == errc::no_space);
+  CHECK(last.ask<wire::failed>(wire::reserve{1, knows_all}).code == errc::no_space);
   CHECK(s.server.serves());
 }
 
@@ -310,6 +322,18 @@ TEST_CASE("unshared_query: sets no bit of a chunk that is shared or pending") {
   CHECK(s.w2.ask<wire::unshared_map>(wire::unshared_query{s.v2.id, stale, chunk_no{0}, 8}).stale_epoch);
   s.w2.send(wire::unshared_query{s.v2.id, s.v2.epoch, chunk_no{298}, 8});
   CHECK(s.w2.is_hung_up());
+}
+
+TEST_CASE("map: one that waited for a record sees all records of the same group commit") {
+  scene s;
+  s.server.durable_at_once = false;
+  s.w1.send(commit_of(s.v1, s.r1, 5));
+  const auto map = s.reader.send(wire::map{s.v1.id, s.snapshot, chunk_no{0}});
+  s.w1.send(commit_of(s.v1, s.r1, 6, 1));
+  s.server.make_durable();
+  const auto runs = s.reader.take<wire::map_reply>(map).runs;
+  REQUIRE(runs.size() == 3);
+  CHECK(runs[1].count == 2);
 }
 
 TEST_CASE("map: only of a snapshot that the session has open, and only whole segments") {

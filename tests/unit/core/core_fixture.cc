@@ -43,7 +43,8 @@ void test_server::start() {
 }
 
 void test_server::restart() {
-  for (std::uint64_t c = 1; c <= last_connection_; ++c) hung_up.emplace(core::connection_id{c}, "server died");
+  for (std::uint64_t c = 1; c <= last_connection_; ++c)
+    hung_up.emplace(core::connection_id{c}, "server died");
   inbox.clear();
   core.reset();
   engine.reset();

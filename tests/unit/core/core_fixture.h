@@ -17,6 +17,9 @@
 
 namespace csnap::test {
 
+// For `reserve`: no answer was lost, so each request is granted a new reservation.
+inline constexpr reservation_id knows_all{UINT64_MAX};
+
 inline constexpr std::uint32_t test_chunk_bytes = 4096;
 inline constexpr std::uint64_t test_volume_chunks = 300;   // more than one segment
 inline constexpr std::uint32_t test_lease_ms = 5000;       // with the margin of 1000: over after 6000
@@ -92,7 +95,8 @@ class test_client {
   Answer take(std::uint64_t request) {
     auto got = answer(request);
     if (!got) throw std::runtime_error("no answer");
-    if (const auto *failure = std::get_if<wire::failed>(&*got); failure && !std::is_same_v<Answer, wire::failed>)
+    const auto *failure = std::get_if<wire::failed>(&*got);
+    if (failure && !std::is_same_v<Answer, wire::failed>)
       throw std::runtime_error("failed: " + failure->text);
     return std::get<Answer>(*got);
   }

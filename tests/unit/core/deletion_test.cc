@@ -76,7 +76,8 @@ TEST_CASE("delete: the name is free at once, and a dying snapshot can be neither
   scene s;
   s.tool.ask<wire::done>(remove_of("a", "s"));
   CHECK(s.reader.ask<wire::failed>(wire::map{s.volume.id, s.number, chunk_no{0}}).code == errc::not_found);
-  CHECK(s.reader.ask<wire::failed>(wire::open_snapshot{"", "", s.volume.id, s.number}).code == errc::not_found);
+  const wire::open_snapshot again{"", "", s.volume.id, s.number};
+  CHECK(s.reader.ask<wire::failed>(again).code == errc::not_found);
   const auto request = s.tool.send(create_of("a", "s"));
   s.writer.tell(wire::freeze_answer{s.writer.pushed<wire::freeze>()->barrier});
   CHECK(s.tool.take<wire::created>(request).number.value == 2);
@@ -104,7 +105,7 @@ TEST_CASE("delete: in grace a dying snapshot stays dying") {
 
 TEST_CASE("reaper: frees in bounded steps what only the deleted snapshot needed") {
   scene s({}, 4);
-  const auto r = s.writer.ask<wire::reserved>(wire::reserve{20});
+  const auto r = s.writer.ask<wire::reserved>(wire::reserve{20, knows_all});
   for (std::uint64_t c = 0; c < 20; ++c) s.writer.ask<wire::committed>(commit_of(s.volume, r, c, c));
   CHECK(s.server.engine->exceptions_of(s.volume.id) == 20);
   s.tool.ask<wire::done>(remove_of("a", "s"));

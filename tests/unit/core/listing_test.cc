@@ -12,7 +12,7 @@ struct scene {
   test_server server;
   test_client writer{server, 1}, tool{server, 4, wire::client_role::tool};
   wire::volume_opened volume = writer.ask<wire::volume_opened>(wire::open_volume{"a", {}});
-  wire::reserved r = writer.ask<wire::reserved>(wire::reserve{64});
+  wire::reserved r = writer.ask<wire::reserved>(wire::reserve{64, knows_all});
   std::uint64_t used = 0;
 
   void create(const std::string &name) {
@@ -38,7 +38,8 @@ struct scene {
 TEST_CASE("list: pages through the snapshots in order") {
   test_server server;
   test_client tool(server, 4, wire::client_role::tool);
-  for (int i = 0; i < 1100; ++i) tool.ask<wire::created>(create_of(i % 2 ? "a" : "b", "s" + std::to_string(i)));
+  for (int i = 0; i < 1100; ++i)
+    tool.ask<wire::created>(create_of(i % 2 ? "a" : "b", "s" + std::to_string(i)));
   auto page = tool.ask<wire::list_reply>(wire::list{});
   REQUIRE(page.snapshots.size() == wire::list_entries_max);
   CHECK(page.more);
@@ -98,7 +99,8 @@ TEST_CASE("diff: wrong order and unknown names are refused; numbers need both sn
   wire::diff by_number;
   by_number.id = s.volume.id, by_number.older_number.value = 1, by_number.newer_number.value = 2;
   CHECK(s.writer.ask<wire::failed>(by_number).code == errc::not_found);
-  for (const char *name : {"s1", "s2"}) s.writer.ask<wire::snapshot_opened>(wire::open_snapshot{"a", name, {}, {}});
+  for (const char *name : {"s1", "s2"})
+    s.writer.ask<wire::snapshot_opened>(wire::open_snapshot{"a", name, {}, {}});
   CHECK(s.writer.ask<wire::diff_reply>(by_number).finished);
 }
 

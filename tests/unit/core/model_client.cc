@@ -13,7 +13,8 @@ constexpr std::uint64_t segment_of(std::uint64_t chunk) { return chunk / wire::s
 
 }  // namespace
 
-model_client::model_client(test_server &server, model_world &world, std::uint32_t pid, std::mt19937_64 &random)
+model_client::model_client(test_server &server, model_world &world, std::uint32_t pid,
+                           std::mt19937_64 &random)
     : server_(server), world_(world), random_(random), pid_(pid) {}
 
 void model_client::void_promises() {
@@ -61,7 +62,7 @@ void model_client::deliver_one() {
 }
 
 void model_client::receive_one() {
-  if (paused) return;
+  if (paused || deaf) return;
   auto &in = server_.inbox[connection_];
   if (in.empty()) return;
   const auto got = std::move(in.front());
@@ -71,7 +72,8 @@ void model_client::receive_one() {
   if (found == waiting_.end()) return;
   const auto then = std::move(found->second);
   waiting_.erase(found);
-  if (const auto *f = std::get_if<wire::failed>(&got.body); f && f->code == errc::gone && welcomed_) gone_ = true;
+  const auto *f = std::get_if<wire::failed>(&got.body);
+  if (f && f->code == errc::gone && welcomed_) gone_ = true;
   then(got.body);
 }
 
@@ -143,7 +145,8 @@ void model_client::work_on_writes() {
 // The critical section of a write: lease, no barrier, known unshared, counted in flight.
 void model_client::begin_write() {
   if (frozen_ || !lease_valid()) return;
-  const std::uint64_t chunk = any_chunk();
+  if (!copy_ && random_() % 2) wanted_ = any_chunk();
+  const std::uint64_t chunk = wanted_;
   if (unshared_.contains(chunk)) write_in_flight_ = chunk;
   else if (!copy_) begin_copy(chunk);
 }
@@ -154,14 +157,17 @@ void model_client::begin_copy(std::uint64_t chunk) {
     return request(wire::unshared_query{volume, epoch_, chunk_no{chunk}, 1},
                    [this, chunk, epoch = epoch_](const wire::message &m) {
                      const auto *map = std::get_if<wire::unshared_map>(&m);
-                     if (map && !map->stale_epoch && epoch == epoch_ && map->bits[0]) unshared_.insert(chunk);
+                     if (map && !map->stale_epoch && epoch == epoch_ && map->bits[0])
+                       unshared_.insert(chunk);
                    });
   if (pool_.empty()) {
     if (std::exchange(reserving_, true)) return;
-    return request(wire::reserve{4}, [this](const wire::message &m) {
+    return request(wire::reserve{4, newest_reservation_}, [this](const wire::message &m) {
       reserving_ = false;
       const auto *r = std::get_if<wire::reserved>(&m);
-      for (std::uint32_t i = 0; r && i < r->count; ++i) pool_.push_back({r->id, store_chunk{r->first.value + i}});
+      if (r) newest_reservation_ = r->id;
+      for (std::uint32_t i = 0; r && i < r->count; ++i)
+        pool_.push_back({r->id, store_chunk{r->first.value + i}});
     });
   }
   copy_ = copy{chunk, epoch_, pool_.back().first, pool_.back().second, world_.origin[chunk]};
@@ -196,7 +202,8 @@ void model_client::work_on_reads() {
   if (read_ && read_->done) return end_read();
   if (read_) {
     const auto &p = read_->place;
-    read_->content = p.kind == wire::place_kind::store ? world_.store[p.first.value] : world_.origin[read_->chunk];
+    const bool in_store = p.kind == wire::place_kind::store;
+    read_->content = in_store ? world_.store[p.first.value] : world_.origin[read_->chunk];
     read_->done = true;
     return;
   }
@@ -244,9 +251,9 @@ void model_client::end_read() {
   const auto truth = world_.truth.find(done.number);
   if (truth == world_.truth.end()) throw std::runtime_error("a read of a snapshot that is not there");
   if (truth->second.at(done.chunk) != done.content)
-    throw std::runtime_error("snapshot " + std::to_string(done.number.value) + " chunk " +
-                             std::to_string(done.chunk) + " reads " + std::to_string(done.content) + ", not " +
-                             std::to_string(truth->second.at(done.chunk)));
+    throw std::runtime_error("snapshot " + std::to_string(done.number.value) + ", chunk " +
+                             std::to_string(done.chunk) + ": read " + std::to_string(done.content) +
+                             ", not " + std::to_string(truth->second.at(done.chunk)));
 }
 
 void model_client::on_recall(const wire::recall &r) {

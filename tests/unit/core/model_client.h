@@ -35,9 +35,11 @@ class model_client {
   // The process is killed: what was in flight has landed or never will, and the server learns it as proof.
   // The last call.
   void die();
-  bool paused = false;
+  bool paused = false;             // does nothing at all, as under SIGSTOP
+  bool deaf = false;               // what the server says takes long to arrive
 
  private:
+  reservation_id newest_reservation_;   // what was granted after it was lost with its answer
   struct copy {
     std::uint64_t chunk{};
     epoch_id epoch;                // when the copy began: rule 5
@@ -92,6 +94,7 @@ class model_client {
   barrier_id barrier_;
   epoch_id epoch_;
   std::set<std::uint64_t> unshared_;
+  std::uint64_t wanted_ = 0;                                       // the chunk to write next
   std::optional<std::uint64_t> write_in_flight_;                   // chunk
   std::vector<std::pair<reservation_id, store_chunk>> pool_;
   bool reserving_ = false;

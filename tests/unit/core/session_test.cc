@@ -25,7 +25,7 @@ TEST_CASE("session: a tool gets no session and may only administer") {
   test_client tool(server, 1, wire::client_role::tool);
   CHECK(tool.session.value == 0);
   CHECK(tool.ask<wire::list_reply>(wire::list{}).volumes.size() == 2);
-  tool.send(wire::reserve{1});
+  tool.send(wire::reserve{1, knows_all});
   CHECK(tool.is_hung_up());
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("session: an expired session is not renewed before it says hello") {
 TEST_CASE("session: an expired session keeps its reservations, a dead one loses them") {
   test_server server;
   test_client client(server, 1);
-  client.ask<wire::reserved>(wire::reserve{100});
+  client.ask<wire::reserved>(wire::reserve{100, knows_all});
   server.advance(test_lease_over_ms);
   CHECK(server.engine->usage().chunks_reserved == 100);
   CHECK(server.conditions().size() == 1);
@@ -99,7 +99,7 @@ TEST_CASE("session: an expired session keeps its reservations, a dead one loses 
 TEST_CASE("session: goodbye frees the reservations and is answered when that is durable") {
   test_server server;
   test_client client(server, 1);
-  client.ask<wire::reserved>(wire::reserve{100});
+  client.ask<wire::reserved>(wire::reserve{100, knows_all});
   server.durable_at_once = false;
   const auto request = client.send(wire::goodbye{});
   CHECK_FALSE(client.answer(request));
@@ -125,9 +125,9 @@ TEST_CASE("session: answers carry the term, and more than 64 open requests end t
   CHECK(server.inbox[client.connection].back().term == server.engine->term());
   client.take<wire::renewed>(request);
   server.durable_at_once = false;
-  for (std::size_t i = 0; i < wire::requests_outstanding_max; ++i) client.send(wire::reserve{1});
+  for (std::size_t i = 0; i < wire::requests_outstanding_max; ++i) client.send(wire::reserve{1, knows_all});
   CHECK_FALSE(client.is_hung_up());
-  client.send(wire::reserve{1});
+  client.send(wire::reserve{1, knows_all});
   CHECK(client.is_hung_up());
 }
 
@@ -137,8 +137,8 @@ TEST_CASE("session: a request without an id, or with one in use, ends the connec
   a.tell(wire::renew{});
   CHECK(a.is_hung_up());
   server.durable_at_once = false;
-  server.deliver(b.connection, {50, {}, wire::reserve{1}});
-  server.deliver(b.connection, {50, {}, wire::reserve{1}});
+  server.deliver(b.connection, {50, {}, wire::reserve{1, knows_all}});
+  server.deliver(b.connection, {50, {}, wire::reserve{1, knows_all}});
   CHECK(b.is_hung_up());
 }
 

@@ -19,7 +19,7 @@ class strict_disk final : public opened_device {
     if (!fits(offset, into.size(), into.data())) return fail(errc::io, "unaligned read");
     pause();
     std::lock_guard lock(mutex_);
-    std::memcpy(into.data(), content_.data() + offset, into.size());
+    std::copy_n(content_.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
     return {};
   }
   result<> write(std::uint64_t offset, std::span<const std::byte> from, durability) override {
