@@ -19,7 +19,8 @@ namespace {
 class crash_matrix {
  public:
   explicit crash_matrix(std::uint64_t seed)
-      : source_(seed, 900), chance_(seed + 1), inner_(tiny_store_bytes), probe_(inner_, [this](auto offset, auto bytes) { probe(offset, bytes); }) {
+      : source_(seed, 900), chance_(seed + 1), inner_(tiny_store_bytes),
+        probe_(inner_, [this](auto offset, auto bytes) { probe(offset, bytes); }) {
     make_tiny_store(inner_);
     models_[0] = {};
   }

@@ -32,7 +32,7 @@ class BlackBox:
         self.model = Model(rig.size)
         self.nodes = nodes
         self.handles = [rig.connect("vol", n) for n in range(nodes)]
-        self.counter = 0
+        self.counter = self.rounds = 0
         self.readers = {}
 
     def ranges(self, count):
@@ -79,7 +79,8 @@ class BlackBox:
                 self.one_write(node, offset, data, kind, errors)
         for node in range(self.nodes):
             threads.append(threading.Thread(target=work, args=(node,)))
-        snapshot = f"s{self.counter}" if self.rng.random() < 0.35 else None
+        self.rounds += 1
+        snapshot = f"s{self.rounds}" if self.rng.random() < 0.35 else None
         before = bytes(self.model.origin)
         for t in threads:
             t.start()
