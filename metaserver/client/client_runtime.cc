@@ -16,6 +16,8 @@
 #include <random>
 #include <thread>
 
+#include <pthread.h>
+
 namespace csnap::client {
 
 namespace asio = boost::asio;
@@ -206,6 +208,9 @@ void client_runtime::impl::shut_down() {
 
 client_runtime::client_runtime(runtime_options options) {
   check(!options.servers.empty(), "a client needs an endpoint");
+  // Sixteen threads of a connection hold this lock for a moment each, twice for every write: glibc's adaptive kind
+  // spins for that moment, where the normal one would put the thread to sleep. Nobody can hold it yet.
+  *mutex_.native_handle() = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
   machine_ = std::make_unique<client_machine>(options.machine);
   impl_ = std::make_unique<impl>(*this, std::move(options));
   asio::post(impl_->io, [this] {

@@ -148,8 +148,8 @@ TEST_CASE("model: the histories do what they are for", "[model]") {
 
 TEST_CASE("model: the planted mistakes are found by some history", "[model]") {
   // The others need a race so narrow that only their scripted scenarios find them for sure.
-  for (const char *mistake : {"no_recall_wait", "renew_expired", "old_epoch_ok", "join_in_barrier", "free_at_once",
-                              "answer_before_durable"}) {
+  for (const char *mistake : {"no_recall_wait", "renew_expired", "old_epoch_ok", "join_in_barrier",
+                              "free_at_once", "answer_before_durable"}) {
     INFO(mistake);
     CHECK(first_failure({mistake}, 200));
   }
