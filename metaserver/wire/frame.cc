@@ -84,11 +84,11 @@ result<envelope> decode_frame(std::span<const std::byte> frame) {
   e.term.counter = in.u64();
   e.term.node = in.u32();
   if (in.u32() != 0) return fail(errc::invalid, "reserved field of a frame is not 0");
-  if (type == 0 || type > std::variant_size_v<message>)
+  if (type == 0 || type > std::variant_size_v<message_kinds>)
     return fail(errc::invalid, "unknown message type " + std::to_string(type));
 
   decoder d(in);
-  (void)decode_body(type - 1, d, e.body, std::make_index_sequence<std::variant_size_v<message>>{});
+  (void)decode_body(type - 1, d, e.body, std::make_index_sequence<std::variant_size_v<message_kinds>>{});
   if (!in.finished())
     return fail(errc::invalid, std::string("malformed message '") + message_name(e.body) + "'");
   return e;
@@ -102,7 +102,7 @@ const char *message_name(const message &m) {
       "map", "map_reply", "drop", "recall", "recall_answer", "snapshot_gone", "snapshot_gone_answer",
       "freeze", "freeze_answer", "thaw", "create", "created", "remove", "rename", "diff", "diff_reply",
       "status", "sessions", "report"};
-  static_assert(names.size() == std::variant_size_v<message>);
+  static_assert(names.size() == std::variant_size_v<message_kinds>);
   return names[m.index()];
 }
 

@@ -55,7 +55,7 @@ class message_filler {
   std::mt19937_64 random_;
 };
 
-inline constexpr std::size_t message_types = std::variant_size_v<message>;
+inline constexpr std::size_t message_types = std::variant_size_v<message_kinds>;
 
 // The message whose number in the variant is `index`, with default contents.
 template <std::size_t... Index>
