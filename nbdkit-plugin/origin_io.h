@@ -11,18 +11,21 @@
 #include "nbdkit-plugin/volume_client.h"
 
 #include <functional>
+#include <memory>
+#include <utility>
 
 namespace csnap::plugin {
 
 class origin_io {
  public:
   origin_io(volume_id volume, block_device &device, std::uint32_t chunk_bytes, copy_out &copies,
-            volume_client &client, planted_mistakes planted = {})
+            volume_client &client, std::shared_ptr<client::write_pass> pass, planted_mistakes planted = {})
       : volume_(volume),
         chunk_bytes_(chunk_bytes),
         device_(device),
         copies_(copies),
         client_(client),
+        pass_(std::move(pass)),
         planted_(planted) {}
 
   // Errors: those of the device, of copy_out::run() and of volume_client; gone: the session may not write the
@@ -48,6 +51,7 @@ class origin_io {
   block_device &device_;
   copy_out &copies_;
   volume_client &client_;
+  const std::shared_ptr<client::write_pass> pass_;
   const planted_mistakes planted_;
 };
 

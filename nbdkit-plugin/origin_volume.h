@@ -42,9 +42,9 @@ class origin_volume {
   struct writer {
     copy_out copies;
     origin_io io;
-    writer(const setup &s, chunk_store &store, volume_client &client, planted_mistakes planted)
+    writer(const setup &s, chunk_store &store, runtime_client &client, planted_mistakes planted)
         : copies(s.id, s.size_bytes, *s.device, store, client, planted),
-          io(s.id, *s.device, store.chunk_bytes(), copies, client, planted) {}
+          io(s.id, *s.device, store.chunk_bytes(), copies, client, client.pass_of(s.id), planted) {}
   };
   result<> ensure_open(runtime_client &client, chunk_store &store, planted_mistakes planted);
 

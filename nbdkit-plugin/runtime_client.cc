@@ -44,8 +44,13 @@ runtime_client::runtime_client(std::vector<client::endpoint> servers, bool io_en
       runtime_(make_options(std::move(servers), io_ends_with_process, std::move(planted), hooks_)) {}
 
 result<write_verdict> runtime_client::begin_write(volume_id volume, chunk_no first, std::uint64_t count) {
-  auto verdict = runtime_.locked(
-      [&](client_machine &m, boottime_ms now) { return m.begin_write(volume, first, count, now); });
+  write_verdict verdict;
+  // What the caller's attempt with the pass has ended may be what a barrier waits for, as in end_write().
+  auto drains = runtime_.locked([&](client_machine &m, boottime_ms now) {
+    verdict = m.begin_write(volume, first, count, now);
+    return m.take_drains();
+  });
+  if (!drains.empty()) hooks_.on_drains(std::move(drains));
   if (verdict.what != admission::wait) return verdict;
   return runtime_.wait_until<write_verdict>(
       timeout_, [&](client_machine &m, boottime_ms now) -> std::optional<write_verdict> {
@@ -55,10 +60,18 @@ result<write_verdict> runtime_client::begin_write(volume_id volume, chunk_no fir
       });
 }
 
+// The last write in flight before a barrier: its flush is due now, and nothing else would say so.
 void runtime_client::end_write(volume_id volume) {
-  // The last write in flight before a barrier: its flush is due now, and nothing else would say so.
   auto drains = runtime_.locked([&](client_machine &m, boottime_ms) {
     m.end_write(volume);
+    return m.take_drains();
+  });
+  if (!drains.empty()) hooks_.on_drains(std::move(drains));
+}
+
+void runtime_client::write_drained() {
+  auto drains = runtime_.locked([](client_machine &m, boottime_ms) {
+    m.write_drained();
     return m.take_drains();
   });
   if (!drains.empty()) hooks_.on_drains(std::move(drains));
@@ -135,6 +148,10 @@ result<wire::welcome> runtime_client::welcome() {
 result<wire::volume_opened> runtime_client::open_volume(const std::string &name) {
   return answer_of<wire::volume_opened>(
       runtime_.locked([&](client_machine &m, boottime_ms) { return m.open_volume(name); }));
+}
+
+std::shared_ptr<client::write_pass> runtime_client::pass_of(volume_id volume) {
+  return runtime_.locked([&](client_machine &m, boottime_ms) { return m.pass_of(volume); });
 }
 
 result<wire::snapshot_opened> runtime_client::open_snapshot(const std::string &volume,

@@ -27,6 +27,8 @@ class runtime_client final : public volume_client {
 
   result<client::write_verdict> begin_write(volume_id volume, chunk_no first, std::uint64_t count) override;
   void end_write(volume_id volume) override;
+  boottime_ms now() override { return client::boottime_now(); }
+  void write_drained() override;
   result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t wanted) override;
   void return_unused(std::span<const client::reserved_chunk> chunks) override;
   result<wire::committed> commit(wire::commit what) override;
@@ -41,6 +43,7 @@ class runtime_client final : public volume_client {
   // The layout of the store, once there is a session.
   result<wire::welcome> welcome();
   result<wire::volume_opened> open_volume(const std::string &name);
+  std::shared_ptr<client::write_pass> pass_of(volume_id volume);   // which is open
   result<wire::snapshot_opened> open_snapshot(const std::string &volume, const std::string &snapshot);
   void close_snapshot(volume_id volume, snapshot_number number);
   // For `wait` at most, or the configured timeout when that is shorter.

@@ -23,6 +23,9 @@ class volume_client {
   virtual result<client::write_verdict> begin_write(volume_id volume, chunk_no first,
                                                     std::uint64_t count) = 0;
   virtual void end_write(volume_id volume) = 0;
+  // For write_pass: the time that leases are counted in, and its last write ended where a barrier may wait.
+  virtual boottime_ms now() = 0;
+  virtual void write_drained() = 0;
 
   // Between 1 and `wanted` chunks. Errors: also no_space.
   virtual result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t wanted) = 0;

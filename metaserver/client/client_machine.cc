@@ -88,8 +88,9 @@ ticket client_machine::open_volume(std::string name) {
 
 void client_machine::close_volume(volume_id volume) {
   write_gate *gate = impl_->gates.find(volume);
-  check(gate != nullptr && gate->opens > 0, "close of a volume that is not open");
-  if (--gate->opens > 0) return;
+  check(gate != nullptr && gate->opens() > 0, "close of a volume that is not open");
+  gate->count_close();
+  if (gate->opens() > 0) return;
   check(gate->in_flight() == 0, "close of a volume with writes in flight");
   impl_->close_unused();
 }
@@ -97,10 +98,10 @@ void client_machine::close_volume(volume_id volume) {
 write_verdict client_machine::begin_write(volume_id volume, chunk_no first, std::uint64_t count,
                                           boottime_ms now) {
   write_gate *gate = impl_->gates.find(volume);
-  if (gate == nullptr || gate->opens == 0 || gate->is_gone()) return {admission::gone, {}, {}};
+  if (gate == nullptr || gate->opens() == 0 || gate->is_gone()) return {admission::gone, {}, {}};
   check(count > 0 && first.value < gate->chunk_count() && count <= gate->chunk_count() - first.value,
         "a write beyond the end of a volume");
-  if (!impl_->session.lease_valid(now) || !gate->lease_covers(now) || gate->is_frozen())
+  if (!gate->lease_covers(now) || gate->is_frozen())
     return {admission::wait, {}, {}};
   unshared_chunks &unshared = gate->unshared();
   if (unshared.all_set(first, count)) {
@@ -134,6 +135,14 @@ void client_machine::end_write(volume_id volume) {
   check(gate != nullptr, "end of a write to a volume that is not open");
   if (gate->end_write()) ++impl_->changes;
 }
+
+std::shared_ptr<write_pass> client_machine::pass_of(volume_id volume) {
+  const write_gate *gate = impl_->gates.find(volume);
+  check(gate != nullptr && gate->opens() > 0, "the pass of a volume that is not open");
+  return gate->pass();
+}
+
+void client_machine::write_drained() { ++impl_->changes; }
 
 std::vector<client_machine::drain> client_machine::take_drains() { return impl_->gates.take_drains(); }
 

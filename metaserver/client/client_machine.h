@@ -10,6 +10,7 @@
 #pragma once
 
 #include "metaserver/base/ids.h"
+#include "metaserver/client/write_pass.h"
 #include "metaserver/wire/messages.h"
 
 #include <cstdint>
@@ -105,6 +106,10 @@ class client_machine {
   // -> counted in flight. The origin write may be issued if and only if the verdict is `admitted`.
   write_verdict begin_write(volume_id volume, chunk_no first, std::uint64_t count, boottime_ms now);
   void end_write(volume_id volume);
+  // The same without the lock, for writes of unshared chunks (write_pass.h): good for as long as the volume is
+  // open. write_drained(): the last write that the pass admitted has ended, and a barrier may wait for that.
+  std::shared_ptr<write_pass> pass_of(volume_id volume);
+  void write_drained();
   // The barriers that wait only for this client's flush: every volume frozen and nothing of it in flight. The
   // owner flushes these origins and then calls drained(); on a failed flush it does not (the create times
   // out). A volume that was closed meanwhile may be among them.

@@ -23,13 +23,18 @@ struct overloaded : F... { using F::operator()...; };
 }  // namespace
 
 result<> client_machine::received(const wire::envelope &what, boottime_ms now, std::string *hint) {
-  impl &m = *impl_;
-  if (m.session.now_in() == session_keeper::phase::offline) return {};
-  if (m.session.now_in() == session_keeper::phase::greeting) return m.greeted(what, now, hint);
-  if (what.term < m.session.term()) return {};
-  if (what.term > m.session.term())
+  const auto outcome = impl_->take_in(what, now, hint);
+  impl_->gates.set_lease(impl_->session.lease_until());
+  return outcome;
+}
+
+result<> client_machine::impl::take_in(const wire::envelope &what, boottime_ms now, std::string *hint) {
+  if (session.now_in() == session_keeper::phase::offline) return {};
+  if (session.now_in() == session_keeper::phase::greeting) return greeted(what, now, hint);
+  if (what.term < session.term()) return {};
+  if (what.term > session.term())
     return fail(errc::invalid, "the server changed its term without a welcome");
-  return what.request == 0 ? m.from_server(what.body) : m.answered(what.request, what.body, now, hint);
+  return what.request == 0 ? from_server(what.body) : answered(what.request, what.body, now, hint);
 }
 
 // ---- messages of the server ----

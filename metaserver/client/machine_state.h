@@ -49,6 +49,7 @@ struct client_machine::impl {
   result<> refuse(const wire::failed &f, std::string *hint);
 
   // dispatch.cc: messages of the server ...
+  result<> take_in(const wire::envelope &what, boottime_ms now, std::string *hint);
   result<> from_server(const wire::message &what);
   result<> on_freeze(const wire::freeze &f);
   result<> on_recall(const wire::recall &r);

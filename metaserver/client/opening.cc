@@ -29,7 +29,7 @@ result<> client_machine::impl::volume_answered(ticket t, pending_request &reques
                                                const wire::message &body) {
   if (const auto *o = std::get_if<wire::volume_opened>(&body)) {
     if (const auto r = open_gate(std::get<wire::open_volume>(request.what).name, *o); !r) return r.error();
-    if (!request.abandoned) ++gates.find(o->id)->opens;
+    if (!request.abandoned) gates.find(o->id)->count_open();
   } else if (!std::holds_alternative<wire::failed>(body)) {
     return not_an_opening;
   }
@@ -87,7 +87,7 @@ void client_machine::impl::close_unused() {
   if (!requests.any(purpose::open_volume)) {
     std::vector<volume_id> unused;
     gates.for_each([&](const write_gate &g) {
-      if (g.opens == 0) unused.push_back(g.id());
+      if (g.opens() == 0) unused.push_back(g.id());
     });
     for (const volume_id id : unused) {
       gates.close(id);

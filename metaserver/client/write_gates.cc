@@ -7,8 +7,12 @@ namespace csnap::client {
 
 write_gate &write_gates::opened(const std::string &name, const wire::volume_opened &o,
                                 std::uint64_t chunk_count) {
-  write_gate &gate = gates_.try_emplace(o.id, name, o.id, planted_).first->second;
-  gate.opened(o, chunk_count);
+  write_gate &gate = gates_.try_emplace(o.id, name, o.id, chunk_count, planted_).first->second;
+  if (gate.chunk_count() != chunk_count) {
+    gate.mark_gone();   // another size: not the volume that the callers know
+    return gate;
+  }
+  gate.opened(o);
   if (o.barrier != barrier_id{}) return gate;
   gate.thaw();
   for (auto &[id, b] : barriers_) std::erase(b.volumes, o.id);

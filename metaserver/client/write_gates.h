@@ -33,6 +33,9 @@ class write_gates {
   // True: the barrier is still on and this is the answer to it.
   bool drained(barrier_id barrier);
 
+  void set_lease(boottime_ms until) {
+    for_each([&](write_gate &g) { g.set_lease(until); });
+  }
   void connection_lost(boottime_ms lease_until);
   void session_lost();
   template <class F>

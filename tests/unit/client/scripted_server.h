@@ -36,6 +36,7 @@ struct rig {
   term_id term{1, 1};
   std::deque<wire::envelope> sent;
   std::string hint;
+  std::shared_ptr<write_pass> pass;   // of the volume, once it is open
 
   void pull() {
     for (const auto &frame : machine.take_frames()) {
@@ -89,6 +90,7 @@ struct rig {
     const ticket t = machine.open_volume("v");
     (void)answer_with<wire::open_volume>(volume(e, has_snapshots));
     REQUIRE(std::holds_alternative<wire::volume_opened>(*machine.take_answer(t)));
+    pass = machine.pass_of(vol);
   }
   void open_snap(snapshot_number number = snap, std::uint64_t chunks = 100000) {
     const ticket t = machine.open_snapshot("v", "s");
@@ -98,7 +100,11 @@ struct rig {
   }
 
   admission write(std::uint64_t chunk, std::uint64_t count = 1) {
-    return machine.begin_write(vol, chunk_no{chunk}, count, now).what;
+    const bool passes = pass && pass->begin(chunk_no{chunk}, count, now);
+    if (passes) REQUIRE_FALSE(pass->end());
+    const admission verdict = machine.begin_write(vol, chunk_no{chunk}, count, now).what;
+    if (pass) CHECK(passes == (verdict == admission::admitted));   // both lanes know the same
+    return verdict;
   }
   // Answers the query of a chunk's region: nothing is unshared, or everything.
   void learn(std::uint64_t chunk, bool unshared) {

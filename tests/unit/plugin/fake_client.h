@@ -83,6 +83,8 @@ class fake_client final : public plugin::volume_client {
     check(in_flight_-- > 0, "a write ended that never began");
     idle_.notify_all();
   }
+  boottime_ms now() override { return {}; }
+  void write_drained() override {}
   result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t wanted) override {
     const std::lock_guard lock(mutex_);
     if (pool_left == 0) return fail(errc::no_space, "the store is full");

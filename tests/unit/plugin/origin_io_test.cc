@@ -41,7 +41,9 @@ TEST_CASE("origin_io: a zero of almost 4 GiB goes in pieces of bounded size, and
   write_fixture f(chunk);  // an epoch whose chunks 1.. were never in the image: only counting here
   vast_device vast;
   constexpr std::uint32_t large_chunk = 1u << 20;
-  plugin::origin_io io(volume_id{1}, vast, large_chunk, *f.copies, *f.client, {.skip_copy_out = true});
+  plugin::origin_io io(volume_id{1}, vast, large_chunk, *f.copies, *f.client,
+                       std::make_shared<client::write_pass>(vast.size_bytes() / large_chunk),
+                       {.skip_copy_out = true});
   constexpr std::uint64_t length = 0xffffffff;
   SECTION("to the end") {
     REQUIRE(io.zero(512, length, true, durability::cached).has_value());

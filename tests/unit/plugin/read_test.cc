@@ -54,6 +54,8 @@ class scripted_client final : public plugin::volume_client {
   bool interrupted() override { return stop; }
   result<client::write_verdict> begin_write(volume_id, chunk_no, std::uint64_t) override { unreachable(); }
   void end_write(volume_id) override { unreachable(); }
+  boottime_ms now() override { return {}; }
+  void write_drained() override {}
   result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t) override { unreachable(); }
   void return_unused(std::span<const client::reserved_chunk>) override { unreachable(); }
   result<wire::committed> commit(wire::commit) override { unreachable(); }

@@ -28,7 +28,8 @@ struct write_fixture {
       origin.fill(at, std::min(chunk, size_bytes - at), static_cast<unsigned char>(1 + at / chunk % 255));
     client.emplace(origin, store_device);
     copies.emplace(volume_id{1}, size_bytes, origin, store, *client, planted);
-    io.emplace(volume_id{1}, origin, static_cast<std::uint32_t>(chunk), *copies, *client, planted);
+    io.emplace(volume_id{1}, origin, static_cast<std::uint32_t>(chunk), *copies, *client,
+               std::make_shared<client::write_pass>((size_bytes + chunk - 1) / chunk), planted);
   }
   static std::vector<std::byte> block(std::uint64_t size, unsigned char value) {
     return std::vector<std::byte>(size, std::byte{value});
