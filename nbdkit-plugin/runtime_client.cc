@@ -124,6 +124,7 @@ result<read_plan> runtime_client::begin_read(volume_id volume, snapshot_number n
 
 bool runtime_client::finish_read(volume_id volume, snapshot_number number, chunk_no first,
                                  const read_plan &plan) {
+  if (runtime_.watch().still_holds(plan.seen, now())) return true;
   return runtime_.locked(
       [&](client_machine &m, boottime_ms now) { return m.finish_read(volume, number, first, plan, now); });
 }

@@ -188,8 +188,8 @@ void client_machine::close_snapshot(volume_id volume, snapshot_number number) {
 read_plan client_machine::begin_read(volume_id volume, snapshot_number number, chunk_no first,
                                      std::uint64_t count, boottime_ms now) {
   const auto *h = impl_->snapshots.find(volume, number);
-  if (h == nullptr || h->gone) return {read_state::gone, 0, {}};
-  if (!impl_->session.lease_valid(now)) return {read_state::wait, 0, {}};
+  if (h == nullptr || h->gone) return {read_state::gone, 0, 0, {}};
+  if (!impl_->session.lease_valid(now)) return {read_state::wait, 0, 0, {}};
   std::vector<wire::map> ask;
   read_plan plan = impl_->snapshots.begin(volume, number, first, count, &ask);
   for (const wire::map &m : ask) (void)impl_->requests.add(purpose::map, m);
@@ -200,6 +200,8 @@ bool client_machine::finish_read(volume_id volume, snapshot_number number, chunk
                                  const read_plan &plan, boottime_ms now) {
   return impl_->session.lease_valid(now) && impl_->snapshots.finish(volume, number, first, plan);
 }
+
+const read_watch &client_machine::watch() const { return impl_->snapshots.watch(); }
 
 ticket client_machine::goodbye() {
   impl_->leaving = true;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "metaserver/base/ids.h"
+#include "metaserver/client/read_watch.h"
 #include "metaserver/client/write_pass.h"
 #include "metaserver/wire/messages.h"
 
@@ -65,7 +66,7 @@ struct read_place {
 enum class read_state : std::uint8_t { ready, wait, gone };
 struct read_plan {
   read_state what = read_state::wait;
-  std::uint64_t era{};                      // to be given back to finish_read()
+  std::uint64_t era{}, seen{};              // to be given back to finish_read()
   std::vector<read_place> places;           // one for each chunk asked for
 };
 
@@ -137,6 +138,9 @@ class client_machine {
   // these chunks since begin_read() (rules 3, 4). False: begin again.
   bool finish_read(volume_id volume, snapshot_number number, chunk_no first, const read_plan &plan,
                    boottime_ms now);
+  // Most reads can be finished without the lock: true from still_holds(plan.seen, now) is as good as true from
+  // finish_read(). Lives as long as the machine.
+  const read_watch &watch() const;
 
   // ---- the end ----
   // No I/O of this session is in flight and none will be: gives everything back. Answer: done.

@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include <pthread.h>
 
@@ -49,6 +50,8 @@ struct client_runtime::impl {
   boottime_ms tick_at;
   std::shared_ptr<link> connection;
   bool is_up = false;                             // the machine knows the connection
+  std::string peer;                               // of this connection
+  bool has_complained = false;                    // of a lost one: say when the server has answered again
   steady_clock::time_point up_since;
   std::size_t next_server = 0;
   std::string hint;
@@ -93,8 +96,8 @@ void client_runtime::impl::connect() {
 }
 
 void client_runtime::impl::opened(const endpoint &where) {
-  log("connected to " + where.text());
   is_up = true;
+  peer = where.text();
   up_since = steady_clock::now();
   {
     const std::lock_guard guard(runtime.mutex_);
@@ -109,7 +112,10 @@ void client_runtime::impl::received(const wire::envelope &what) {
     const std::lock_guard guard(runtime.mutex_);
     outcome = runtime.machine_->received(what, boottime_now(), &hint);
   }
-  if (outcome) return;
+  if (outcome) {
+    if (std::exchange(has_complained, false)) log("connected again, to " + peer);
+    return;
+  }
   connection->close();
   lost(outcome.error());
 }
@@ -120,9 +126,10 @@ void client_runtime::impl::lost(const error &why) {
   {
     const std::lock_guard guard(runtime.mutex_);
     if (is_up) runtime.machine_->disconnected(boottime_now());
-    is_news = std::exchange(runtime.impl_->last_error, why.text) != why.text;
+    is_news = std::exchange(last_error, why.text) != why.text;
   }
-  if (is_news || is_up) log(why.text);
+  if (is_news || !has_complained) log(why.text);
+  has_complained = true;
   if (std::exchange(is_up, false) && steady_clock::now() - up_since >= good_connection) {
     backoff = backoff_min;
     hints_followed = 0;

@@ -52,6 +52,7 @@ class client_runtime {
   template <class T>
   result<T> wait_until(std::chrono::milliseconds timeout,
                        const std::function<std::optional<T>(client_machine &, boottime_ms)> &attempt);
+  const read_watch &watch() const { return machine_->watch(); }
   // One request and its answer. Errors: as wait_until; a `failed` answer becomes the error it holds.
   result<answer> call(wire::message what, std::chrono::milliseconds timeout);
 

@@ -24,7 +24,7 @@ struct overloaded : F... { using F::operator()...; };
 
 result<> client_machine::received(const wire::envelope &what, boottime_ms now, std::string *hint) {
   const auto outcome = impl_->take_in(what, now, hint);
-  impl_->gates.set_lease(impl_->session.lease_until());
+  impl_->lease_may_have_changed();
   return outcome;
 }
 

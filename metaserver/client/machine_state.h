@@ -39,6 +39,11 @@ struct client_machine::impl {
   void say(const wire::message &what) { emit(0, what); }
   void send_requests();
   void send_drops();
+  // What is used without the lock has a copy of the lease.
+  void lease_may_have_changed() {
+    gates.set_lease(session.lease_until());
+    snapshots.set_lease(session.lease_until());
+  }
 
   // reconnect.cc
   void drop_own_requests();

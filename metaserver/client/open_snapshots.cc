@@ -32,20 +32,22 @@ open_snapshots::handle &open_snapshots::opened(const wire::snapshot_opened &o, s
 void open_snapshots::close(volume_id volume, snapshot_number number) {
   handles_.erase({volume, number});
   cache_.forget(volume, number);
+  watch_.note_change();
 }
 
 void open_snapshots::mark_gone(volume_id volume, snapshot_number number) {
   if (handle *h = find(volume, number)) h->gone = true;
   cache_.forget(volume, number);
+  watch_.note_change();
 }
 
 read_plan open_snapshots::begin(volume_id volume, snapshot_number number, chunk_no first, std::uint64_t count,
                                 std::vector<wire::map> *ask) {
   const handle *h = find(volume, number);
-  if (h == nullptr || h->gone) return {read_state::gone, 0, {}};
+  if (h == nullptr || h->gone) return {read_state::gone, 0, 0, {}};
   check(count > 0 && first.value < h->chunk_count && count <= h->chunk_count - first.value,
         "a read beyond the end of a snapshot");
-  read_plan plan{read_state::ready, era_, {}};
+  read_plan plan{read_state::ready, era_, watch_.changes(), {}};
   plan.places.reserve(count);
   const std::uint64_t end = first.value + count;
   for (std::uint64_t at = first.value; at < end;) {
@@ -124,6 +126,7 @@ void open_snapshots::void_delegations() {
   if (planted_.void_at_welcome) return;
   ++era_;
   cache_.clear();
+  watch_.note_change();
   held_until_ = not_held;
 }
 
@@ -131,6 +134,17 @@ void open_snapshots::welcomed() {
   if (!planted_.void_at_welcome) return;
   ++era_;
   cache_.clear();
+  watch_.note_change();
+}
+
+std::vector<wire::drop> open_snapshots::evict() {
+  auto dropped = cache_.evict();
+  if (!dropped.empty()) watch_.note_change();
+  return dropped;
+}
+
+void open_snapshots::set_lease(boottime_ms until) {
+  watch_.set_lease(planted_.no_lease_check ? boottime_ms{INT64_MAX} : until);
 }
 
 bool open_snapshots::tick(boottime_ms now) {

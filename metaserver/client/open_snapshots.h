@@ -6,6 +6,7 @@
 #pragma once
 
 #include "metaserver/client/planted_mistakes.h"
+#include "metaserver/client/read_watch.h"
 #include "metaserver/client/segment_cache.h"
 
 namespace csnap::client {
@@ -37,8 +38,9 @@ class open_snapshots {
   void map_failed(const wire::map &asked, errc why, boottime_ms now);
   void recall(const wire::recall &r) {
     for (const wire::recall_entry &e : r.entries) cache_.recall(r.volume, e);
+    watch_.note_change();
   }
-  std::vector<wire::drop> evict() { return cache_.evict(); }
+  std::vector<wire::drop> evict();
 
   // Before a hello is sent: it answers every recall. Not before: what is cached is good while the lease lasts, for
   // the server lets no copy-out be answered until the lease is out or the hello has come.
@@ -48,11 +50,14 @@ class open_snapshots {
   // After a failed map the next one waits; true when it may be asked for (something changed).
   bool tick(boottime_ms now);
   boottime_ms held_until() const { return held_until_; }
+  void set_lease(boottime_ms until);
+  const read_watch &watch() const { return watch_; }
 
  private:
   const planted_mistakes &planted_;
   std::map<key, handle> handles_;
   segment_cache cache_;
+  read_watch watch_;
   std::uint64_t era_ = 1;
   boottime_ms held_until_{INT64_MAX};               // INT64_MAX: not held
 };

@@ -20,7 +20,7 @@ void client_machine::connected(boottime_ms now) {
   impl_->gates.connection_lost(impl_->session.lease_until());
   impl_->snapshots.void_delegations();
   impl_->say_hello(now);
-  impl_->gates.set_lease(impl_->session.lease_until());
+  impl_->lease_may_have_changed();
   ++impl_->changes;
 }
 
@@ -49,7 +49,7 @@ void client_machine::disconnected(boottime_ms) {
   impl_->drop_own_requests();
   impl_->gates.connection_lost(impl_->session.lease_until());
   impl_->session.lost();
-  impl_->gates.set_lease(impl_->session.lease_until());
+  impl_->lease_may_have_changed();
   ++impl_->changes;
 }
 

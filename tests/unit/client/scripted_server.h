@@ -117,7 +117,9 @@ struct rig {
     return machine.begin_read(vol, number, chunk_no{chunk}, count, now);
   }
   bool finish(std::uint64_t chunk, const read_plan &plan, snapshot_number number = snap) {
-    return machine.finish_read(vol, number, chunk_no{chunk}, plan, now);
+    const bool finished = machine.finish_read(vol, number, chunk_no{chunk}, plan, now);
+    if (machine.watch().still_holds(plan.seen, now)) CHECK(finished);
+    return finished;
   }
   // Begins a read of an unmapped chunk, and answers the map: all of the segment is in the origin.
   void map_origin(std::uint64_t chunk, snapshot_number number = snap) {
