@@ -18,9 +18,9 @@ enum class durability {
 };
 
 // All calls block, may be called from any thread at once, take any offset and length within size_bytes()
-// and any buffer alignment, and transfer everything or fail. Errors: io (and invalid for a range that is
-// out of bounds). After a failed write the range holds old, new or torn sectors. After a failed flush
-// everything written since the last good one counts as lost: a later flush that succeeds proves nothing.
+// and any buffer alignment, and transfer everything or fail. Errors: io; no_space where a thin device or a
+// sparse file cannot grow; invalid for a range out of bounds. After a failed write the range holds old, new or
+// torn sectors. After a failed flush everything since the last good one counts as lost: a later one is no proof.
 class block_device {
  public:
   virtual ~block_device() = default;

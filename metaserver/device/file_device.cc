@@ -33,8 +33,7 @@ result<bool> file_device::try_fallocate(std::atomic<bool> &supported, int mode, 
       return true;
     if (errno == EINTR) continue;
     if (errno != EOPNOTSUPP && errno != ENOSYS)
-      return fail(errc::io,
-                  system_error_at(parts_.name + ": zero at byte " + std::to_string(offset), errno).text);
+      return transfer_error_at(parts_.name + ": zero at byte " + std::to_string(offset), errno);
     supported.store(false, std::memory_order_relaxed);
   }
   return false;

@@ -55,8 +55,7 @@ result<nbd_device::connection> nbd_device::connect() {
 }
 
 result<> nbd_device::failed(const char *verb, std::uint64_t offset, int number) const {
-  return fail(errc::io, uri_ + ": " + verb + " at byte " + std::to_string(offset) + ": " +
-                            std::generic_category().message(number));
+  return transfer_error_at(uri_ + ": " + verb + " at byte " + std::to_string(offset), number);
 }
 
 result<> nbd_device::read(std::uint64_t offset, std::span<std::byte> into) {

@@ -50,6 +50,12 @@ error system_error_at(const std::string &what, int number) {
   return fail(code_of(number), what + ": " + std::generic_category().message(number));
 }
 
+error transfer_error_at(const std::string &what, int number) {
+  error e = system_error_at(what, number);
+  if (e.code != errc::no_space) e.code = errc::io;
+  return e;
+}
+
 result<> read_fully(int fd, const std::string &name, std::uint64_t offset, std::span<std::byte> into) {
   while (!into.empty()) {
     const ssize_t got =
@@ -70,7 +76,7 @@ result<> write_fully(int fd, const std::string &name, std::uint64_t offset, std:
     const iovec piece{const_cast<std::byte *>(from.data()), std::min(from.size(), transfer_bytes_max)};
     const ssize_t put = ::pwritev2(fd, &piece, 1, static_cast<off_t>(offset), flags);
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail(errc::io, system_error_at(place(name, "write", offset), errno).text);
+    if (put < 0) return transfer_error_at(place(name, "write", offset), errno);
     if (put == 0) return fail(errc::io, place(name, "write", offset) + ": the device takes nothing");
     from = from.subspan(static_cast<std::size_t>(put));
     offset += static_cast<std::uint64_t>(put);

@@ -15,6 +15,9 @@ result<> check_range(const block_device &device, std::uint64_t offset_bytes, std
 // errno as one of ours: io unless it is clearly about rights, names, space or use.
 error system_error_at(const std::string &what, int number);
 
+// Of a transfer: no_space or io. Clients treat a full device otherwise than a broken one (qemu's werror=enospc).
+error transfer_error_at(const std::string &what, int number);
+
 // Transfer everything, also when the kernel takes it in pieces or a signal interrupts.
 result<> read_fully(int fd, const std::string &name, std::uint64_t offset_bytes, std::span<std::byte> into);
 result<> write_fully(int fd, const std::string &name, std::uint64_t offset_bytes,

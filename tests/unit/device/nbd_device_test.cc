@@ -111,6 +111,15 @@ TEST_CASE("nbd device: opened before fork, used in the child") {
   }
 }
 
+// What only waits for room must not look broken: qemu stops a guest for the one (werror=enospc) and not the other.
+TEST_CASE("nbd device: a server without space gives no_space") {
+  const nbdkit_process server({"--filter=error", "memory", "1M", "error=ENOSPC", "error-rate=100%"});
+  const auto device = open_or_throw(server.uri());
+  const bytes data(512);
+  CHECK(device->write(0, data, durability::durable).error().code == errc::no_space);
+  CHECK(device->zero(0, 512, true, durability::cached).error().code == errc::no_space);
+}
+
 TEST_CASE("nbd device: an error of the server is an io error, and later requests work") {
   temp_folder folder;
   const std::string trigger = folder / "fail";
