@@ -6,17 +6,12 @@ import pathlib
 import subprocess
 import tempfile
 
-from rig import Failure, Rig, SERVER, TOOL, run
-
-
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
+from rig import SERVER, SLOWNESS, TOOL, Rig, expect, run
 
 
 def call(*args, env=None):
     full = {k: v for k, v in os.environ.items() if k != "CSNAP_SERVER"} | (env or {})
-    return subprocess.run([TOOL, *map(str, args)], capture_output=True, text=True, timeout=60, env=full)
+    return subprocess.run([TOOL, *map(str, args)], capture_output=True, text=True, timeout=60 * SLOWNESS, env=full)
 
 
 def expect_failure(code, words, *args, env=None):
@@ -65,7 +60,7 @@ def help_and_version():
     for verb in "format create list delete rename diff status sessions check dump".split():
         expect("Example: csnap " + verb in expect_done(verb, "--help").stdout, f"{verb} --help: no example")
     expect(expect_done("--version").stdout.startswith("csnap "), "--version")
-    version = subprocess.run([SERVER, "--version"], capture_output=True, text=True, timeout=60)
+    version = subprocess.run([SERVER, "--version"], capture_output=True, text=True, timeout=60 * SLOWNESS)
     expect(version.returncode == 0 and version.stdout.startswith("csnap-metaserver "), "the server's")
 
 

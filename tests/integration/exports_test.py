@@ -11,16 +11,11 @@ import time
 
 import nbd
 
-from rig import CHUNK, Failure, Rig, run, wait_for
+from rig import CHUNK, PLUGIN, SLOWNESS, Failure, Rig, expect, nbdkit_environment, run, wait_for
 
 
 def info(*args):
-    return subprocess.run(["nbdinfo", *args], capture_output=True, text=True, timeout=60)
-
-
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
+    return subprocess.run(["nbdinfo", *args], capture_output=True, text=True, timeout=60 * SLOWNESS)
 
 
 def exports_are_listed_with_descriptions():
@@ -163,8 +158,8 @@ def d6_sigterm_with_open_connections_is_clean():
         time.sleep(0.5)
         begin = time.monotonic()
         r.close_handles()
-        expect(process.wait(timeout=30) == 0, "exit status of nbdkit")
-        expect(time.monotonic() - begin < 5, "nbdkit was slow to stop")
+        expect(process.wait(timeout=30 * SLOWNESS) == 0, "exit status of nbdkit")
+        expect(time.monotonic() - begin < 5 * SLOWNESS, "nbdkit was slow to stop")
         # Its session said goodbye: nobody is left for a barrier to wait for.
         wait_for(lambda: r.json("sessions") == [], 5, "the session to be gone")
         r.stop()
@@ -179,9 +174,8 @@ def d7_errors_come_before_the_fork():
                        ["server=" + r.endpoints[0], f"store={r.origins['vol']}"],
                        [f"store={r.store}"], ["server=bogus", f"store={r.store}"],
                        ["server=" + r.endpoints[0], f"store={r.store}", "nonsense=1"]):
-            from rig import PLUGIN
             done = subprocess.run(["nbdkit", "-P", str(pidfile), "-U", str(r.dir / "x.sock"), str(PLUGIN), *broken],
-                                  capture_output=True, text=True, timeout=60)
+                                  capture_output=True, text=True, timeout=60 * SLOWNESS, env=nbdkit_environment())
             expect(done.returncode == 1 and not pidfile.exists(), f"{broken}: exit {done.returncode}")
             expect("error" in done.stderr, f"{broken}: {done.stderr}")
         r.stop()

@@ -6,12 +6,7 @@ import time
 
 import nbd
 
-from rig import CHUNK, Failure, Rig, run, wait_for
-
-
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
+from rig import CHUNK, SLOWNESS, Failure, Rig, expect, run, wait_for
 
 
 def timed(action):
@@ -59,7 +54,7 @@ def what_needs_no_server_goes_on():
                              ("cached read of a copied chunk", lambda: s.pread(4096, 0)),
                              ("cached read of a chunk in the origin", lambda: s.pread(4096, 9 * CHUNK))):
             seconds, _ = timed(action)
-            expect(seconds < 1, f"{what} took {seconds:.1f} s without the server")
+            expect(seconds < 1 * SLOWNESS, f"{what} took {seconds:.1f} s without the server")
         # A first write waits; it is carried out when a server is back.
         write = Later(lambda: h.pwrite(b"changed", 9 * CHUNK))
         time.sleep(1)
@@ -79,7 +74,7 @@ def without_a_lease_writes_and_snapshot_reads_wait():
         r.kill(r.servers[0][0])
         time.sleep(1.5)
         seconds, _ = timed(lambda: h.pread(4096, 0))
-        expect(seconds < 1, "origin reads need no lease")
+        expect(seconds < 1 * SLOWNESS, "origin reads need no lease")
         write, read = Later(lambda: h.pwrite(b"late", 0)), Later(lambda: bytes(s.pread(3, 9 * CHUNK)))
         time.sleep(1)
         expect(write.is_alive() and read.is_alive(), "went on without a lease")
@@ -100,7 +95,7 @@ def a_timeout_gives_an_error():
             raise Failure("the write was acknowledged without a server")
         except nbd.Error as e:
             expect(e.errno == "EIO", f"errno {e.errno}")
-        expect(1.5 < time.monotonic() - begin < 6, "the time limit")
+        expect(1.5 < time.monotonic() - begin < 6 * SLOWNESS, "the time limit")
         r.restart_server()
         wait_for(lambda: Later_ok(lambda: h.pwrite(b"y", 9 * CHUNK)), 20, "writes after the server is back")
         r.stop()
@@ -126,9 +121,9 @@ def nbdkit_stops_promptly_while_requests_wait():
         write.join(10)
         expect(write.failure is not None, "the waiting write was acknowledged")
         r.close_handles()
-        code = r.plugins[0][0].wait(timeout=30)
+        code = r.plugins[0][0].wait(timeout=30 * SLOWNESS)
         seconds = time.monotonic() - begin
-        expect(code == 0 and seconds < 5, f"stopped with {code} after {seconds:.1f} s")
+        expect(code == 0 and seconds < 5 * SLOWNESS, f"stopped with {code} after {seconds:.1f} s")
 
 
 def a_second_server_takes_over():
@@ -144,7 +139,7 @@ def a_second_server_takes_over():
             h.pwrite(b"again", 0)
             r.kill(r.servers[0][0])
             seconds, _ = timed(lambda: h.pwrite(b"more", 3 * CHUNK))
-            expect(seconds < 10, f"takeover took {seconds:.1f} s")
+            expect(seconds < 10 * SLOWNESS, f"takeover took {seconds:.1f} s")
             r.restart_server(0, wait=False)
             r.servers[0], r.servers[1] = r.servers[1], r.servers[0]
             time.sleep(0.3)
@@ -167,9 +162,9 @@ def a_frozen_client_makes_a_create_fail_by_name():
         try:
             seconds, (code, _, err) = timed(lambda: r.try_tool("create", "vol@s"))
             expect(code == 1 and str(frozen.pid) in err, f"create said {code}: {err}")
-            expect(seconds < 6, f"the deadline took {seconds:.1f} s")
+            expect(seconds < 6 * SLOWNESS, f"the deadline took {seconds:.1f} s")
             seconds, _ = timed(lambda: a.pwrite(b"a", 0))
-            expect(seconds < 2, "the I/O of the others hung")
+            expect(seconds < 2 * SLOWNESS, "the I/O of the others hung")
         finally:
             frozen.send_signal(signal.SIGCONT)
         b.pwrite(b"b", CHUNK)
@@ -178,7 +173,7 @@ def a_frozen_client_makes_a_create_fail_by_name():
         # Killed, it is known dead: nobody waits for it.
         r.kill(frozen)
         seconds, _ = timed(lambda: r.tool("create", "vol@s2"))
-        expect(seconds < 1.4, f"create after a kill took {seconds:.1f} s")
+        expect(seconds < 1.4 * SLOWNESS, f"create after a kill took {seconds:.1f} s")
         r.stop()
         r.check()
 

@@ -2,7 +2,10 @@
 """A whole csnap on one host, of real processes in a temporary directory: origin, store, servers, nbdkits.
 
 Programs are found through CSNAP_BIN_DIR (a Meson build directory). Every process started here is ended here,
-by its id; CSNAP_KEEP=1 keeps the directory. CSNAP_PRELOAD is put into LD_PRELOAD of nbdkit alone (sanitizers).
+by its id; CSNAP_KEEP=1 keeps the directory.
+
+In a build with sanitizers CSNAP_PRELOAD is their runtime, for LD_PRELOAD of nbdkit alone, and CSNAP_SLOWNESS is what
+to multiply time limits with. A report of a sanitizer in any process of a rig, killed or not, fails its test.
 """
 import json
 import os
@@ -22,14 +25,34 @@ SERVER = BUILD / "metaserver/server/csnap-metaserver"
 TOOL = BUILD / "metaserver/cli/csnap"
 PLUGIN = BUILD / "nbdkit-plugin/nbdkit-csnap-plugin.so"
 CHUNK = 65536
+SLOWNESS = float(os.environ.get("CSNAP_SLOWNESS", "1"))
 
 
 class Failure(Exception):
     pass
 
 
+class Skip(Exception):
+    """The machine cannot do what the test needs; the text says what."""
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def nbdkit_environment():
+    """nbdkit itself is not built with sanitizers, so the plugin's runtime must be there before it; and what nbdkit
+    leaks at its end is not ours."""
+    env = dict(os.environ)
+    if env.get("CSNAP_PRELOAD"):
+        env["LD_PRELOAD"] = env["CSNAP_PRELOAD"]
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    return env
+
+
 def wait_for(condition, seconds, what):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOWNESS
     while time.monotonic() < end:
         if condition():
             return
@@ -42,6 +65,7 @@ class Rig:
                  server_args=(), plugin_args=(), origin_device=None, store_device=None, written=False):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="csnap-test-"))
         self.processes = []
+        self.collect_sanitizer_reports()
         self.size, self.chunk, self.volumes = size, chunk, volumes
         self.server_args, self.plugin_args = list(server_args), list(plugin_args)
         self.written = written          # files without holes: like a LUN, no write has to find space first
@@ -64,6 +88,15 @@ class Rig:
                 f.write(bytes(1 << 20))
             os.fsync(f.fileno())
         return path
+
+    # ---- sanitizers ----
+    def collect_sanitizer_reports(self):
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+            kept = [o for o in os.environ.get(name, "").split(":") if o and not o.startswith("log_path=")]
+            os.environ[name] = ":".join(kept + [f"log_path={self.dir}/sanitizer"])
+
+    def sanitizer_reports(self):
+        return "".join(path.read_text(errors="replace") for path in sorted(self.dir.glob("sanitizer.*")))
 
     # ---- processes ----
     def spawn(self, args, log, env=None):
@@ -101,10 +134,7 @@ class Rig:
         number = len(self.plugins)
         socket = self.dir / f"nbd{number}.sock"
         socket.unlink(missing_ok=True)
-        env = dict(os.environ)
-        if os.environ.get("CSNAP_PRELOAD"):
-            env["LD_PRELOAD"] = os.environ["CSNAP_PRELOAD"]
-            env.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+        env = nbdkit_environment()
         args = ["nbdkit", "-f", "-U", socket, *filters, PLUGIN, "server=" + ",".join(self.endpoints),
                 "store=" + self.store, *self.plugin_args, *extra]
         process = self.spawn(args, f"nbd{number}.log", env=env)
@@ -134,7 +164,7 @@ class Rig:
     @staticmethod
     def kill(process, sig=signal.SIGKILL):
         process.send_signal(sig)
-        return process.wait(timeout=30)
+        return process.wait(timeout=30 * SLOWNESS)
 
     def log(self, name):
         path = self.dir / name
@@ -167,7 +197,8 @@ class Rig:
             command += ["--server", ",".join(self.endpoints)]
             if timeout <= 5:
                 command += ["--timeout", str(timeout)]
-        done = subprocess.run(command + [str(a) for a in args], capture_output=True, text=True, timeout=timeout + 60)
+        done = subprocess.run(command + [str(a) for a in args], capture_output=True, text=True,
+                              timeout=(timeout + 60) * SLOWNESS)
         return done.returncode, done.stdout, done.stderr
 
     def tool(self, *args, server=True):
@@ -195,7 +226,7 @@ class Rig:
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
             for process in group:
-                code = process.wait(timeout=30)
+                code = process.wait(timeout=30 * SLOWNESS)
                 if code not in (0, -signal.SIGKILL, -signal.SIGTERM):
                     raise Failure(f"a process ended with {code}")
 
@@ -207,6 +238,7 @@ class Rig:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        reports = self.sanitizer_reports()
         if kind is not None:
             for log in sorted(self.dir.glob("*.log")):
                 print(f"---- {log.name}\n{self.log(log.name)}", file=sys.stderr)
@@ -214,14 +246,27 @@ class Rig:
             print(f"kept {self.dir}", file=sys.stderr)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
+        if reports:
+            print(reports[:20000], file=sys.stderr)
+            raise Failure("a sanitizer complained")
 
 
 def run(cases):
-    """Runs the functions given (or those named on the command line); exit 1 at the first that fails."""
+    """Runs the functions given (or those named on the command line); exit 1 at the first that fails, 77 (which Meson
+    counts as skipped) if none could run."""
     wanted = sys.argv[1:]
+    done = skipped = 0
     for case in cases:
         if wanted and case.__name__ not in wanted:
             continue
         begin = time.monotonic()
-        case()
+        try:
+            case()
+        except Skip as reason:
+            print(f"skip {case.__name__}: {reason}", flush=True)
+            skipped += 1
+            continue
+        done += 1
         print(f"ok {case.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
+    if done == 0:
+        sys.exit(77 if skipped else "no such case")

@@ -8,12 +8,7 @@ import stat
 import subprocess
 import time
 
-from rig import Failure, Rig, SERVER, run, wait_for
-
-
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
+from rig import SERVER, SLOWNESS, Rig, expect, run, wait_for
 
 
 def path_of(endpoint):
@@ -38,7 +33,7 @@ def seconds_until_closed(s):
 
 
 def refused(args, code, words):
-    done = subprocess.run([SERVER, *map(str, args)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([SERVER, *map(str, args)], capture_output=True, text=True, timeout=60 * SLOWNESS)
     lines = done.stderr.splitlines()
     expect(done.returncode == code, f"{args}: exit {done.returncode}, not {code}: {done.stderr}")
     expect(lines and words in lines[-1], f"{args}: {words!r} is not in {done.stderr!r}")
@@ -119,7 +114,7 @@ def a_standby_names_the_master_and_takes_over():
         print(f"  taken over after {seconds:.3f} s")
         expect(status["address"] == standby_address, f"{status}")
         expect(int(status["term"].split(".")[0]) > int(term.split(".")[0]), f"{status['term']} after {term}")
-        expect(seconds < 2, f"the takeover took {seconds:.2f} s")   # 0.5 s on a machine that is not busy
+        expect(seconds < 2 * SLOWNESS, f"the takeover took {seconds:.2f} s")   # 0.5 s on a machine that is not busy
         r.tool("create", "vol@after")
         expect([s["snapshot"] for s in r.json("list")] == ["before", "after"], "the list after the takeover")
         expect(r.kill(standby, signal.SIGTERM) == 0, "the standby's exit status")
@@ -144,11 +139,11 @@ def garbage_closes_only_that_connection():
         others = [connect(r.endpoints[0]) for _ in range(3)]
         bad = connect(r.endpoints[0])
         bad.sendall(os.urandom(200))
-        expect(seconds_until_closed(bad) < 5, "the connection stayed open")
+        expect(seconds_until_closed(bad) < 5 * SLOWNESS, "the connection stayed open")
         # A frame's header that promises more than a frame may have: nothing is allocated for it.
         bad = connect(r.endpoints[0])
         bad.sendall(b"CSNP\x01\x00\x01\x00" + (0x7fffffff).to_bytes(4, "little") + bytes(28))
-        expect(seconds_until_closed(bad) < 5, "the connection stayed open")
+        expect(seconds_until_closed(bad) < 5 * SLOWNESS, "the connection stayed open")
         for s in others:
             s.setblocking(False)
             try:
@@ -172,7 +167,7 @@ def deadlines_for_silence_and_slow_frames():
     with Rig(server_args=["--handshake-deadline-ms", "600", "--frame-deadline-ms", "400"]) as r:
         r.start_server()
         silent = connect(r.endpoints[0])
-        expect(0.3 < seconds_until_closed(silent) < 5, "a silent connection's end")
+        expect(0.3 < seconds_until_closed(silent) < 5 * SLOWNESS, "a silent connection's end")
         slow = connect(r.endpoints[0])
         begin = time.monotonic()
         try:
@@ -181,7 +176,7 @@ def deadlines_for_silence_and_slow_frames():
                 time.sleep(0.05)
         except OSError:
             pass
-        expect(0.3 < time.monotonic() - begin < 2.5, "a frame byte by byte was not cut off")
+        expect(0.3 < time.monotonic() - begin < 2.5 * SLOWNESS, "a frame byte by byte was not cut off")
         expect("no hello in time" in r.log("server0.log"), "the reason is not in the log")
         r.tool("create", "vol@s")
         r.stop()
@@ -202,7 +197,7 @@ def a_store_on_nbd_needs_a_lock_file_and_a_failed_write_ends_the_server():
         r.tool("create", "vol@kept")
         trigger.touch()
         expect(r.try_tool("create", "vol@lost", timeout=2)[0] == 1, "a create succeeded that was not written")
-        expect(server.wait(timeout=30) == 1, f"the exit status is {server.returncode}")
+        expect(server.wait(timeout=30 * SLOWNESS) == 1, f"the exit status is {server.returncode}")
         expect("failed" in r.log("server.log").splitlines()[-1], "the reason is not in the log")
         trigger.unlink()
         server = r.spawn(args, "server.log")
@@ -218,7 +213,7 @@ def too_many_connections_are_refused_and_the_old_kept():
         held = [connect(r.endpoints[0]) for _ in range(4)]
         time.sleep(0.2)
         extra = connect(r.endpoints[0])
-        expect(seconds_until_closed(extra) < 2, "one too many was not refused")
+        expect(seconds_until_closed(extra) < 2 * SLOWNESS, "one too many was not refused")
         held[0].setblocking(False)
         try:
             expect(held[0].recv(1) is None, "an old connection was closed")
