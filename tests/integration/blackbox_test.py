@@ -27,8 +27,10 @@ class Model:
 
 
 class BlackBox:
-    def __init__(self, rig, nodes, rng):
-        self.rig, self.rng, self.size = rig, rng, rig.size
+    def __init__(self, rig, nodes, rng, unit=SECTOR, trims=True):
+        """Requests are of whole units. `trims`: what is trimmed reads as zeroes, down to the unit."""
+        self.rig, self.rng, self.size, self.unit = rig, rng, rig.size, unit
+        self.kinds = {"write": 6, "fua": 1, "zero": 2, "trim": 1 if trims else 0}
         self.model = Model(rig.size)
         self.nodes = nodes
         self.handles = [rig.connect("vol", n) for n in range(nodes)]
@@ -37,12 +39,13 @@ class BlackBox:
 
     def ranges(self, count):
         """Disjoint, often unaligned and chunk-crossing."""
-        cuts = sorted(self.rng.sample(range(0, self.size // SECTOR), count * 2))
+        unit = self.unit
+        cuts = sorted(self.rng.sample(range(0, self.size // unit), count * 2))
         out = []
         for a, b in zip(cuts[::2], cuts[1::2]):
-            length = min((b - a) * SECTOR, self.rng.choice([SECTOR, 4096, 3 * 4096, 65536, 300000 // SECTOR * SECTOR]))
+            length = min((b - a) * unit, self.rng.choice([unit, 4096, 3 * 4096, 65536, 300000 // unit * unit]))
             if length:
-                out.append((a * SECTOR, length))
+                out.append((a * unit, length))
         return out
 
     def content(self, length):
@@ -69,7 +72,7 @@ class BlackBox:
         self.rng.shuffle(ranges)
         per_node = [[] for _ in range(self.nodes)]
         for offset, length in ranges:
-            kind = self.rng.choices(["write", "fua", "zero", "trim"], [6, 1, 2, 1])[0]
+            kind = self.rng.choices(list(self.kinds), list(self.kinds.values()))[0]
             data = bytes(length) if kind in ("zero", "trim") else self.content(length)
             writes.append((offset, data))
             per_node[self.rng.randrange(self.nodes)].append((offset, data, kind))
