@@ -4,6 +4,7 @@
 #include "metaserver/base/check.h"
 #include "metaserver/store/block.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace csnap::store {
@@ -13,20 +14,64 @@ std::uint64_t first_block(const geometry &shape, std::uint32_t node) {
   return shape.slots_offset_bytes / block_bytes + node * blocks_per_slot;
 }
 
-result<slot> read_copy(block_device &device, const geometry &shape, std::uint32_t node, std::uint64_t copy) {
-  std::vector<std::byte> bytes(block_bytes);
-  const std::uint64_t block = first_block(shape, node) + copy;
-  auto header = read_block(device, shape, block_type::slot, block, bytes);
-  if (!header) return header.error();
-  auto decoded = decode_slot(payload_of(bytes, *header));
-  if (!decoded)
-    return fail(decoded.error().code, "block " + std::to_string(block) + ": " + decoded.error().text);
-  if (decoded->node != node || header->detail != node)
-    return damaged(block, "slot of node", node, decoded->node);
-  if (decoded->sequence != header->sequence || decoded->sequence % 2 != copy / 2)
-    return damaged(block, "slot sequence", header->sequence, decoded->sequence);
-  return decoded;
-}
+// Slots of some nodes, read together; where that fails one by one, so that a bad sector hides one copy only.
+class slot_region {
+ public:
+  slot_region(block_device &device, const geometry &shape, std::uint32_t first_node, std::uint32_t nodes)
+      : shape_(shape), first_node_(first_node), bytes_(nodes * blocks_per_slot * block_bytes),
+        outcomes_(nodes * blocks_per_slot) {
+    const std::uint64_t offset = first_block(shape, first_node) * block_bytes;
+    if (device.read(offset, bytes_)) return;
+    for (std::size_t i = 0; i < outcomes_.size(); ++i)
+      outcomes_[i] = device.read(offset + i * block_bytes, std::span(bytes_).subspan(i * block_bytes, block_bytes));
+  }
+
+  // The newest valid copy. Errors: io, corrupt, unsupported.
+  result<slot> newest_of(std::uint32_t node) const {
+    std::optional<slot> newest;
+    for (std::uint64_t pair = 0; pair < 2; ++pair) {
+      std::optional<error> why;
+      bool found = false;
+      for (std::uint64_t copy = pair * 2; copy < pair * 2 + 2; ++copy) {
+        auto one = decode(node, copy);
+        if (!one) {
+          // A newer format is no damage: its mirror must not be taken for the state.
+          if (one.error().code == errc::unsupported) return one.error();
+          if (!why || one.error().code == errc::io) why = one.error();
+          continue;
+        }
+        found = true;
+        if (!newest || one->sequence > newest->sequence) newest = std::move(*one);
+      }
+      if (!found)
+        return fail(why->code, "slot of node " + std::to_string(node) + ": both copies damaged: " + why->text);
+    }
+    return *newest;
+  }
+
+ private:
+  result<slot> decode(std::uint32_t node, std::uint64_t copy) const {
+    const std::size_t index = (node - first_node_) * blocks_per_slot + copy;
+    if (!outcomes_[index]) return outcomes_[index].error();
+    const auto bytes = std::span(bytes_).subspan(index * block_bytes, block_bytes);
+    const std::uint64_t block = first_block(shape_, node) + copy;
+    auto header = open_block(bytes, block_type::slot, block, shape_.store);
+    if (!header) return header.error();
+    auto decoded = decode_slot(payload_of(bytes, *header));
+    if (!decoded)
+      return fail(decoded.error().code, "block " + std::to_string(block) + ": " + decoded.error().text);
+    if (decoded->node != node || header->detail != node)
+      return damaged(block, "slot of node", node, decoded->node);
+    if (decoded->sequence != header->sequence || decoded->sequence % 2 != copy / 2)
+      return damaged(block, "slot sequence", header->sequence, decoded->sequence);
+    return decoded;
+  }
+
+  const geometry &shape_;
+  std::uint32_t first_node_;
+  std::vector<std::byte> bytes_;
+  std::vector<result<>> outcomes_;     // by block
+};
 
 }  // namespace
 
@@ -57,35 +102,24 @@ std::vector<device_write> initial_slot_writes(const geometry &shape, std::uint32
 }
 
 result<slot> read_slot(block_device &device, const geometry &shape, std::uint32_t node) {
-  std::optional<slot> newest;
-  for (std::uint64_t pair = 0; pair < 2; ++pair) {
-    std::optional<error> why;
-    bool found = false;
-    for (std::uint64_t copy = pair * 2; copy < pair * 2 + 2; ++copy) {
-      auto one = read_copy(device, shape, node, copy);
-      if (!one) {
-        // A newer format is no damage: its mirror must not be taken for the state.
-        if (one.error().code == errc::unsupported) return one.error();
-        if (!why || one.error().code == errc::io) why = one.error();
-        continue;
-      }
-      found = true;
-      if (!newest || one->sequence > newest->sequence) newest = std::move(*one);
-    }
-    if (!found)
-      return fail(why->code, "slot of node " + std::to_string(node) + ": both copies damaged: " + why->text);
-  }
-  return *newest;
+  return slot_region(device, shape, node, 1).newest_of(node);
 }
 
 result<std::vector<slot>> read_all_slots(block_device &device, const geometry &shape) {
+  const slot_region region(device, shape, 0, shape.node_count);
   std::vector<slot> slots;
   for (std::uint32_t node = 0; node < shape.node_count; ++node) {
-    auto one = read_slot(device, shape, node);
+    auto one = region.newest_of(node);
     if (!one) return one.error();
     slots.push_back(std::move(*one));
   }
   return slots;
+}
+
+term_id highest_term(const std::vector<slot> &slots) {
+  term_id highest;
+  for (const slot &s : slots) highest = std::max({highest, s.term, s.newest_root.term});
+  return highest;
 }
 
 const slot *newest_root_of(const std::vector<slot> &slots) {

@@ -22,6 +22,9 @@ std::vector<device_write> slot_writes(const geometry &shape, const slot &s);
 result<slot> read_slot(block_device &device, const geometry &shape, std::uint32_t node);
 result<std::vector<slot>> read_all_slots(block_device &device, const geometry &shape);
 
+// Over all terms claimed and all roots.
+term_id highest_term(const std::vector<slot> &slots);
+
 // The slot with the root of the highest (term, generation), or null: the store never had one.
 const slot *newest_root_of(const std::vector<slot> &slots);
 

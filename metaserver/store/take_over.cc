@@ -13,7 +13,6 @@
 namespace csnap::store {
 namespace {
 
-
 // The label's bounds come from the disk: nothing may reach beyond the device.
 result<geometry> read_shape(block_device &metadata, bool formatting) {
   if (formatting) {
@@ -30,12 +29,6 @@ result<geometry> read_shape(block_device &metadata, bool formatting) {
       g.pages_offset_bytes / block_bytes + g.page_count > metadata.size_bytes() / block_bytes)
     return fail(errc::corrupt, "superblock: its geometry does not fit the device");
   return g;
-}
-
-term_id highest_term(const std::vector<slot> &slots) {
-  term_id highest;
-  for (const slot &s : slots) highest = std::max({highest, s.term, s.newest_root.term});
-  return highest;
 }
 
 // A later term's log begins where no block of an earlier one can have the expected number.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What recovery must refuse, because going on would silently lose what was acknowledged.
+#include "metaserver/store/newest_term.h"
 #include "metaserver/store/slot_blocks.h"
 #include "tests/support/store_model.h"
 
@@ -127,4 +128,24 @@ TEST_CASE("recovery: terms rise above the election's and the store's", "[store]"
   const auto unknown = engine::take_over(f.device, o);
   REQUIRE_FALSE(unknown.has_value());
   CHECK(unknown.error().code == errc::invalid);
+}
+
+TEST_CASE("newest term: is read in one go, and from the mirror where a copy is bad", "[store]") {
+  fixture f;
+  engine_options other;
+  other.node = 1;
+  const std::uint64_t reads = f.device.reads();
+  CHECK(newest_term(f.device, f.shape).value() == term_id{1, 0});
+  CHECK(f.device.reads() == reads + 1);
+  // A successor has only claimed its term so far: that is enough.
+  f.device.stop_after_writes(2);
+  CHECK_FALSE(engine::take_over(f.device, other).has_value());
+  f.device.restart();
+  CHECK(newest_term(f.device, f.shape).value() == term_id{2, 1});
+  f.damage(f.slot_block(1, 0));
+  CHECK(newest_term(f.device, f.shape).value() == term_id{2, 1});
+  f.device.fail_nth(memory_device::operation::read, 1);
+  CHECK(newest_term(f.device, f.shape).value() == term_id{2, 1});
+  f.damage(f.slot_block(1, 1));
+  CHECK(newest_term(f.device, f.shape).error().code == errc::corrupt);
 }
