@@ -2,24 +2,21 @@
 #include "metaserver/server/commit_loop.h"
 
 #include "metaserver/base/check.h"
-#include "metaserver/server/log.h"
 
-#include <boost/asio/post.hpp>
-
+#include <memory>
 #include <utility>
 
 namespace csnap::server {
 
-namespace asio = boost::asio;
+commit_loop::commit_loop(server_environment &around, store::engine &engine, block_device &metadata,
+                         events what_happens, planted_mistakes planted)
+    : around_(around),
+      engine_(engine),
+      metadata_(metadata),
+      events_(std::move(what_happens)),
+      planted_(planted) {}
 
-commit_loop::commit_loop(asio::io_context &io, store::engine &engine, block_device &metadata,
-                         events what_happens)
-    : io_(io), engine_(engine), metadata_(metadata), events_(std::move(what_happens)) {}
-
-commit_loop::~commit_loop() {
-  log_thread_.join();
-  checkpoint_thread_.join();
-}
+commit_loop::~commit_loop() { around_.end_jobs(); }
 
 void commit_loop::kick() {
   start_batch();
@@ -29,18 +26,24 @@ void commit_loop::kick() {
 }
 
 void commit_loop::start_batch() {
-  auto batch = engine_.take_log_batch();
-  if (!batch) return;
-  asio::post(log_thread_, [this, batch = std::move(*batch)] {
-    if (const auto written = store::run_writes(metadata_, batch.writes, durability::durable); !written)
-      stop_at_once("writing the log failed", written.error());
-    asio::post(io_, [this, last = batch.last] { batch_written(last); });
-  });
+  auto taken = engine_.take_log_batch();
+  if (!taken) return;
+  const auto batch = std::make_shared<const store::log_batch>(std::move(*taken));
+  if (planted_.heard_before_durable) around_.post([this, batch] { batch_written(batch->last); });
+  around_.run(
+      worker::log, [this, batch] { write_batch(*batch); },
+      [this, batch] {
+        if (!planted_.heard_before_durable) batch_written(batch->last);
+      });
 }
 
-// Proof of mastership (rule 9) has its place here, before anybody hears that the batch is durable: an
-// election that can split must first read the term from the store again. `file`, the one that is offered,
-// cannot.
+void commit_loop::write_batch(const store::log_batch &batch) {
+  const auto how = planted_.log_only_cached ? durability::cached : durability::durable;
+  const auto written = store::run_writes(metadata_, batch.writes, how);
+  if (!written && !planted_.failed_log_ignored) around_.stop_at_once("writing the log failed", written.error());
+}
+
+// Who may hear of it is the master's business (proof of mastership).
 void commit_loop::batch_written(record_seq last) {
   engine_.log_batch_durable();
   write_root_when_covered();
@@ -49,17 +52,23 @@ void commit_loop::batch_written(record_seq last) {
 }
 
 void commit_loop::start_checkpoint() {
-  auto pages = engine_.take_checkpoint();
-  if (!pages) stop_at_once("preparing a checkpoint failed", pages.error());
+  auto taken = engine_.take_checkpoint();
+  if (!taken) around_.stop_at_once("preparing a checkpoint failed", taken.error());
   stage_ = checkpoint_stage::writing_pages;
-  covers_ = pages->covers;
-  asio::post(checkpoint_thread_, [this, pages = std::move(*pages)] {
-    if (const auto written = store::run_writes(metadata_, pages.writes, durability::cached); !written)
-      stop_at_once("writing index pages failed", written.error());
-    if (const auto flushed = metadata_.flush(); !flushed)
-      stop_at_once("flushing index pages failed", flushed.error());
-    asio::post(io_, [this] { pages_written(); });
-  });
+  covers_ = taken->covers;
+  const auto pages = std::make_shared<const store::checkpoint_pages>(std::move(*taken));
+  around_.run(
+      worker::checkpoint, [this, pages] { write_pages(*pages); }, [this] { pages_written(); });
+}
+
+void commit_loop::write_pages(const store::checkpoint_pages &pages) {
+  const auto written = store::run_writes(metadata_, pages.writes, durability::cached);
+  if (!written && !planted_.failed_pages_ignored)
+    around_.stop_at_once("writing index pages failed", written.error());
+  if (planted_.pages_unflushed) return;
+  const auto flushed = metadata_.flush();
+  if (!flushed && !planted_.failed_pages_ignored)
+    around_.stop_at_once("flushing index pages failed", flushed.error());
 }
 
 void commit_loop::pages_written() {
@@ -71,11 +80,16 @@ void commit_loop::pages_written() {
 void commit_loop::write_root_when_covered() {
   if (stage_ != checkpoint_stage::waiting_for_log || engine_.last_durable() < covers_) return;
   stage_ = checkpoint_stage::writing_root;
-  asio::post(checkpoint_thread_, [this, root = engine_.take_root()] {
-    if (const auto written = store::run_writes(metadata_, root.writes, durability::durable); !written)
-      stop_at_once("writing the root failed", written.error());
-    asio::post(io_, [this] { root_written(); });
-  });
+  const auto root = std::make_shared<const store::root_write>(engine_.take_root());
+  around_.run(
+      worker::checkpoint, [this, root] { write_root(*root); }, [this] { root_written(); });
+}
+
+void commit_loop::write_root(const store::root_write &root) {
+  const auto how = planted_.root_only_cached ? durability::cached : durability::durable;
+  const std::size_t copies = planted_.root_without_mirror ? 1 : root.writes.size();
+  const auto written = store::run_writes(metadata_, std::span(root.writes).first(copies), how);
+  if (!written) around_.stop_at_once("writing the root failed", written.error());
 }
 
 void commit_loop::root_written() {

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Makes the engine's changes durable, beside the message handling: one thread writes log batches, one writes
-// checkpoints, and both report to the io_context, which alone touches the engine. While a batch is under way
-// further records gather, so that one durable write serves many commits.
+// Makes the engine's changes durable, beside the message handling: one worker writes log batches, one writes
+// checkpoints, and both report to the owner's thread, which alone touches the engine. While a batch is under
+// way further records gather, so that one durable write serves many commits.
 //
 // A write or flush that fails ends the process on the spot (stop_at_once).
 #pragma once
 
 #include "metaserver/base/block_device.h"
+#include "metaserver/server/environment.h"
+#include "metaserver/server/planted_mistakes.h"
 #include "metaserver/store/engine.h"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/thread_pool.hpp>
-
 #include <functional>
-#include <optional>
 
 namespace csnap::server {
 
@@ -24,9 +22,9 @@ class commit_loop {
     std::function<void(record_seq last)> durable;
     std::function<void()> checkpoint_done;  // there may be room again
   };
-  // The engine and the device outlive the loop; the io_context runs no handler after the loop is gone.
-  commit_loop(boost::asio::io_context &io, store::engine &engine, block_device &metadata,
-              events what_happens);
+  // The first three outlive the loop.
+  commit_loop(server_environment &around, store::engine &engine, block_device &metadata, events what_happens,
+              planted_mistakes planted = {});
   // Waits for the writes that are under way.
   ~commit_loop();
   commit_loop(const commit_loop &) = delete;
@@ -41,23 +39,25 @@ class commit_loop {
   enum class checkpoint_stage { none, writing_pages, waiting_for_log, writing_root };
 
   void start_batch();
+  void write_batch(const store::log_batch &batch);
   void batch_written(record_seq last);
   void start_checkpoint();
+  void write_pages(const store::checkpoint_pages &pages);
   void pages_written();
   void write_root_when_covered();
+  void write_root(const store::root_write &root);
   void root_written();
   void go_on_finishing();
 
-  boost::asio::io_context &io_;
+  server_environment &around_;
   store::engine &engine_;
   block_device &metadata_;
   const events events_;
+  const planted_mistakes planted_;
   checkpoint_stage stage_ = checkpoint_stage::none;
   record_seq covers_;               // of the checkpoint under way
   std::function<void()> finished_;  // set: this is the end
   bool last_checkpoint_made_ = false;
-  boost::asio::thread_pool log_thread_{1};
-  boost::asio::thread_pool checkpoint_thread_{1};
 };
 
 }  // namespace csnap::server

@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metaserver/server/master.h"
 
-#include "metaserver/client/client_runtime.h"
-#include "metaserver/server/log.h"
-
-#include <boost/asio/post.hpp>
-
 #include <algorithm>
-#include <chrono>
 #include <utility>
-
-#include <sys/random.h>
 
 namespace csnap::server {
 namespace {
-
-namespace asio = boost::asio;
-using client::boottime_now;
 
 // The reaper asks for a tick at once, again and again. So many may run ahead of the log's thread: then it has
 // no backlog of records that a commit would have to wait behind.
@@ -24,52 +13,39 @@ constexpr int ticks_ahead_max = 8;
 // A steady timer stands still while the machine sleeps, leases do not: look at the time at least this often.
 constexpr std::int64_t tick_interval_ms_max = 1000;
 
-std::uint64_t random_bits() {
-  std::uint64_t bits = 0;
-  if (::getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits))
-    stop_at_once("no random numbers", fail(errc::io, "getrandom failed"));
-  return bits;
-}
-
-std::int64_t unix_ms_now() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
-
-core::core_options options_of_core() {
+core::core_options options_of_core(server_environment &around, std::vector<std::string> planted) {
   core::core_options options;
-  options.random = random_bits;
-  options.unix_ms = unix_ms_now;
+  options.random = [&around] { return around.random_bits(); };
+  options.unix_ms = [&around] { return around.unix_ms(); };
+  options.planted = std::move(planted);
   return options;
 }
 
 }  // namespace
 
-master::master(asio::io_context &io, std::unique_ptr<store::engine> engine, block_device &metadata,
-               peers &others, server_description about)
-    : io_(io),
+master::master(server_environment &around, std::unique_ptr<store::engine> engine, block_device &metadata,
+               peers &others, master_options options)
+    : around_(around),
       peers_(others),
-      about_(std::move(about)),
-      began_(boottime_now()),
-      own_boot_(client::describe_this_process().boot),
+      about_(std::move(options.about)),
+      began_(around.now()),
       engine_(std::move(engine)),
-      core_(*engine_, options_of_core(), began_),
-      processes_(io, own_boot_,
-                 [this](session_id session) {
-                   core_.session_died(session, boottime_now());
-                   after_input();
-                 }),
-      timer_(io),
-      commits_(io, *engine_, metadata,
+      core_(*engine_, options_of_core(around, std::move(options.planted_in_core)), began_),
+      commits_(around, *engine_, metadata,
                {[this](record_seq last) {
                   ticks_since_durable_ = 0;
-                  core_.records_durable(last, boottime_now());
+                  core_.records_durable(last, around_.now());
                   after_input();
                 },
                 [this] {
                   if (!finishing_ && engine_->has_room()) peers_.room_again();
                   after_input();
-                }}) {
+                }},
+               options.planted) {
+  if (options.election_can_split && !options.planted.unproved)
+    proof_.emplace(
+        around, metadata, engine_->shape(), engine_->term(),
+        [this](const core::output &proved) { carry_out(proved); }, options.planted);
   after_input();  // processes of sessions from before are watched from now on
 }
 
@@ -78,10 +54,10 @@ bool master::handle_message(core::connection_id from, const wire::envelope &what
   if (!engine_->has_room()) return false;
   if (std::holds_alternative<wire::hello>(what.body)) {
     wire::envelope checked = what;
-    trust_only_visible_process(std::get<wire::hello>(checked.body), own_boot_);
-    core_.handle_message(from, checked, boottime_now());
+    around_.limit_claims(std::get<wire::hello>(checked.body));
+    core_.handle_message(from, checked, around_.now());
   } else {
-    core_.handle_message(from, what, boottime_now());
+    core_.handle_message(from, what, around_.now());
   }
   after_input();
   return true;
@@ -90,7 +66,7 @@ bool master::handle_message(core::connection_id from, const wire::envelope &what
 bool master::answer_report(core::connection_id from, const wire::envelope &what) {
   const bool is_status = std::holds_alternative<wire::status>(what.body);
   if (!is_status && !std::holds_alternative<wire::sessions>(what.body)) return false;
-  const boottime_ms now = boottime_now();
+  const boottime_ms now = around_.now();
   const core::core_status status = core_.status(now);
   about_.uptime_seconds = (now.value - began_.value) / 1000;
   wire::report report;
@@ -105,12 +81,15 @@ bool master::answer_report(core::connection_id from, const wire::envelope &what)
 
 void master::connection_lost(core::connection_id who) {
   if (finishing_) return;
-  core_.connection_lost(who, boottime_now());
+  core_.connection_lost(who, around_.now());
   after_input();
 }
 
 void master::after_input() {
-  for (const core::output &what : core_.take_outputs()) carry_out(what);
+  auto decided = core_.take_outputs();
+  if (proof_) proof_->hold(std::move(decided));
+  else
+    for (const core::output &what : decided) carry_out(what);
   commits_.kick();
   plan_tick();
 }
@@ -123,36 +102,36 @@ void master::carry_out(const core::output &what) {
   } else if (const auto *process = std::get_if<core::watch_process>(&what)) {
     const auto session = engine_->sessions().find(process->session);
     if (session != engine_->sessions().end() && session->second.io_ends_with_process)
-      processes_.watch(*process);
+      around_.watch(*process, [this](session_id gone) {
+        core_.session_died(gone, around_.now());
+        after_input();
+      });
   } else if (const auto *over = std::get_if<core::unwatch_process>(&what)) {
-    processes_.unwatch(over->session);
+    around_.unwatch(over->session);
   } else if (const auto *line = std::get_if<core::log_line>(&what)) {
-    log(line->warning ? log_level::warning : log_level::info, line->text);
+    around_.log(line->warning ? log_level::warning : log_level::info, line->text);
   } else if (const auto *stop = std::get_if<core::stop_serving>(&what)) {
-    stop_at_once("the store cannot be used", stop->why);
+    around_.stop_at_once("the store cannot be used", stop->why);
   }
 }
 
 // Ticks and messages take turns: a posted tick goes behind what is ready already.
 void master::plan_tick() {
   if (finishing_ || tick_posted_ || !engine_->has_room()) return;  // a checkpoint's end comes back here
-  const boottime_ms now = boottime_now();
+  const boottime_ms now = around_.now();
   const boottime_ms due = core_.next_tick(now);
   if (due <= now) {
     const bool log_is_behind = engine_->last_durable() < engine_->last_appended();
     if (ticks_since_durable_ >= ticks_ahead_max && log_is_behind) return;  // so does a durable batch
     tick_posted_ = true;
-    asio::post(io_, [this] { tick(); });
+    around_.post([this] { tick(); });
     return;
   }
   const boottime_ms wanted{std::min(due.value, now.value + tick_interval_ms_max)};
   const bool timer_is_set = timer_due_ > now;
   if (timer_is_set && timer_due_ <= wanted) return;
   timer_due_ = wanted;
-  timer_.expires_after(std::chrono::milliseconds(wanted.value - now.value));
-  timer_.async_wait([this](const boost::system::error_code &cancelled) {
-    if (!cancelled) tick();
-  });
+  around_.set_timer(wanted.value - now.value, [this] { tick(); });
 }
 
 void master::tick() {
@@ -160,13 +139,13 @@ void master::tick() {
   timer_due_ = boottime_ms{};
   if (finishing_ || !engine_->has_room()) return;
   ++ticks_since_durable_;
-  core_.tick(boottime_now());
+  core_.tick(around_.now());
   after_input();
 }
 
 void master::finish(std::function<void()> finished) {
   finishing_ = true;
-  timer_.cancel();
+  around_.cancel_timer();
   commits_.finish(std::move(finished));
 }
 

@@ -45,7 +45,6 @@ result<std::unique_ptr<metaserver>> metaserver::start(asio::io_context &io, serv
     if (!failed) self.stop(number);
   });
   for (const auto &each : self.listeners_) each->start();
-  check(!self.election_->can_split(), "an election that can split needs proof of mastership in commit_loop");
   self.election_->acquire(
       {[&self](std::uint64_t counter) { self.elected(counter); },
        [](const std::string &why) { stop_at_once("the election failed", fail(errc::io, why)); }});
@@ -127,16 +126,17 @@ void metaserver::elected(std::uint64_t term_counter) {
   how.cache_bytes = options_.cache_bytes;
   how.election_counter = term_counter;
   how.address = address();
-  how.predecessors_dead = true;  // `file`: the lock is free because its holder is gone
+  how.predecessors_dead = !election_->can_split();  // `file`: the lock is free because its holder is gone
   auto engine = store::engine::take_over(*metadata_, how);
   if (!engine) stop_at_once("taking the store over failed", engine.error());
-  server_description about;
-  about.store = options_.store;
-  about.metadata = options_.metadata;
-  about.address = address();
-  about.node = options_.node;
+  master_options options;
+  options.about.store = options_.store;
+  options.about.metadata = options_.metadata;
+  options.about.address = address();
+  options.about.node = options_.node;
+  options.election_can_split = election_->can_split();
   peers &others = *this;
-  master_ = std::make_unique<master>(io_, std::move(*engine), *metadata_, others, std::move(about));
+  master_ = std::make_unique<master>(around_, std::move(*engine), *metadata_, others, std::move(options));
   log(log_level::info,
       "master of store " + csnap::to_text(shape_.store) + " in term " + csnap::to_text(master_->term()));
 }

@@ -7,6 +7,7 @@
 
 #include "metaserver/device/open_device.h"
 #include "metaserver/election/election.h"
+#include "metaserver/server/asio_environment.h"
 #include "metaserver/server/connection.h"
 #include "metaserver/server/listener.h"
 #include "metaserver/server/log.h"
@@ -75,6 +76,7 @@ class metaserver final : connection_owner, peers {
   limited_log peer_log_;
   std::unique_ptr<election> election_;
   std::unique_ptr<standby> standby_;
+  asio_environment around_{io_};
   std::unique_ptr<master> master_;  // null: standby
 };
 
