@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/simulation/run.h"
+
+#include "tests/simulation/cluster.h"
+#include "tests/simulation/probes.h"
+
+#include <csetjmp>
+#include <csignal>
+#include <cstdio>
+
+namespace csnap::simulation {
+namespace {
+
+// A check() of the code under test ends the run, not the simulator.
+sigjmp_buf after_abort;
+volatile bool may_jump = false;
+
+void on_abort(int) {
+  if (!may_jump) return;
+  may_jump = false;
+  siglongjmp(after_abort, 1);
+}
+
+// Nothing takes longer than this when nothing is broken any more.
+nanoseconds patience(const run_options &o) {
+  return 60 * second + 10 * (o.lease_ms + o.margin_ms + o.barrier_ms) * millisecond;
+}
+
+void heal(cluster &c) {
+  c.w.say("the faults are over");
+  c.is_healed = true;
+  c.net.heal();
+  c.net.lost_per_million = 0;
+  c.net.habits.slow_per_mille = 0;
+  c.set_faults(false);
+  for (const auto &p : c.w.processes())
+    while (p->alive() && p->frozen()) p->thaw();
+  // A flush that failed is never forgotten by the process that saw it.
+  for (std::size_t n = 0; n < c.nodes.size(); ++n)
+    if (c.options.has(fault::store_errors) || c.options.has(fault::origin_errors)) c.kill_node(n);
+}
+
+void keep_alive(cluster &c) {
+  c.restart_the_dead(20 * millisecond);
+  if (!c.is_ending) c.w.after(100 * millisecond, nullptr, [&c] { keep_alive(c); });
+}
+
+void simulate(cluster &c) {
+  const auto stops = [&c] { return c.judged->failed(); };
+  const auto turns_in_circles = [&c](bool goes_on) {
+    if (!goes_on) c.judged->wrong("alive", "there is no end of events");
+  };
+  start_tools(c);
+  start_nemesis(c);
+  turns_in_circles(c.w.run_until(c.options.duration, stops));
+  if (stops()) return;
+  heal(c);
+  keep_alive(c);
+  const nanoseconds end = c.w.now() + patience(c.options);
+  turns_in_circles(c.w.run_until(end, [&] { return stops() || c.busy_threads == 0; }));
+  if (c.busy_threads > 0 && !stops())
+    c.judged->wrong("alive", std::to_string(c.busy_threads) + " operations have not ended");
+  if (stops()) return;
+  bool is_over = false;
+  start_ending(c, &is_over);
+  turns_in_circles(c.w.run_until(c.w.now() + 10 * patience(c.options), [&] { return stops() || is_over; }));
+  if (!is_over && !stops()) c.judged->wrong("alive", "the last operations have not ended");
+  if (!stops()) check_what_is_left(c);
+}
+
+verdict verdict_of(const cluster &c) {
+  verdict v;
+  v.checker = c.judged->checker();
+  v.text = c.judged->text();
+  v.hash = c.w.hash();
+  v.events = c.w.events();
+  v.operations = c.count.operations;
+  v.crashes = c.count.crashes;
+  v.power_cuts = c.count.power_cuts;
+  v.elections = c.election.elections();
+  v.freezes = c.count.freezes;
+  v.snapshot_reads = c.judged->count.snapshot_reads;
+  v.snapshots = c.judged->count.snapshots;
+  v.errors = c.count.errors;
+  return v;
+}
+
+}  // namespace
+
+verdict run(const run_options &options, const planted_bug *bug, bool verbose) {
+  std::signal(SIGABRT, on_abort);
+  // Not destroyed after an abort: what was running holds pointers everywhere.
+  cluster *c = nullptr;
+  if (sigsetjmp(after_abort, 1) == 0) {
+    may_jump = true;
+    c = new cluster(options, bug, verbose);
+    simulate(*c);
+    may_jump = false;
+    const verdict v = verdict_of(*c);
+    delete c;
+    return v;
+  }
+  fiber::abandon_all();
+  verdict v;
+  v.checker = "check";
+  v.text = "a check() of the code failed";
+  v.operations = 1;
+  return v;
+}
+
+}  // namespace csnap::simulation
