@@ -59,7 +59,8 @@ class node_process {
     plugin::origin_io io;
     writer(node_process &n, volume_id id)
         : copies(id, n.setup_.volume_bytes, n.origin(id), *n.store_, *n.client_, n.setup_.planted),
-          io(id, n.origin(id), n.store_->chunk_bytes(), copies, *n.client_, n.setup_.planted) {}
+          io(id, n.origin(id), n.store_->chunk_bytes(), copies, *n.client_, n.client_->pass_of(id),
+             n.setup_.planted) {}
   };
   struct opened_volume {
     bool is_open = false, is_opening = false;

@@ -31,7 +31,7 @@ sim_client::sim_client(world &w, network &net, process &owner, client_setup setu
   box_.post([this] { pump(); });
 }
 
-boottime_ms sim_client::now() const {
+boottime_ms sim_client::now() {
   const host &where = owner_.where();
   const nanoseconds time =
       setup_.time_is_monotonic ? where.monotonic(world_.now()) : where.boottime(world_.now());
@@ -163,6 +163,7 @@ result<client::write_verdict> sim_client::begin_write(volume_id volume, chunk_no
   bool waited = false;
   auto verdict = wait_until<client::write_verdict>([&]() -> std::optional<client::write_verdict> {
     auto v = machine_.begin_write(volume, first, count, now());
+    if (auto drains = machine_.take_drains(); !drains.empty()) setup_.on_drains(std::move(drains));
     if (v.what != admission::wait) return v;
     waited = true;
     return std::nullopt;
@@ -177,6 +178,15 @@ result<client::write_verdict> sim_client::begin_write(volume_id volume, chunk_no
 void sim_client::end_write(volume_id volume) {
   auto drains = wait_until<std::vector<client::client_machine::drain>>([&] {
     machine_.end_write(volume);
+    return std::optional(machine_.take_drains());
+  });
+  sometimes(probe::last_write_let_a_barrier_go_on, !drains.empty());
+  if (!drains.empty()) setup_.on_drains(std::move(drains));
+}
+
+void sim_client::write_drained() {
+  auto drains = wait_until<std::vector<client::client_machine::drain>>([&] {
+    machine_.write_drained();
     return std::optional(machine_.take_drains());
   });
   sometimes(probe::last_write_let_a_barrier_go_on, !drains.empty());
@@ -235,6 +245,7 @@ result<client::read_plan> sim_client::begin_read(volume_id volume, snapshot_numb
 
 bool sim_client::finish_read(volume_id volume, snapshot_number number, chunk_no first,
                              const client::read_plan &plan) {
+  if (machine_.watch().still_holds(plan.seen, now())) return true;
   const bool counts = machine_.finish_read(volume, number, first, plan, now());
   sometimes(probe::read_must_be_repeated, !counts);
   return counts;

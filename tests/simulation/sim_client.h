@@ -33,6 +33,8 @@ class sim_client final : public plugin::volume_client {
 
   result<client::write_verdict> begin_write(volume_id volume, chunk_no first, std::uint64_t count) override;
   void end_write(volume_id volume) override;
+  boottime_ms now() override;
+  void write_drained() override;
   result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t wanted) override;
   void return_unused(std::span<const client::reserved_chunk> chunks) override;
   result<wire::committed> commit(wire::commit what) override;
@@ -45,6 +47,7 @@ class sim_client final : public plugin::volume_client {
   bool interrupted() override { return false; }
 
   result<wire::volume_opened> open_volume(const std::string &name);
+  std::shared_ptr<client::write_pass> pass_of(volume_id volume) { return machine_.pass_of(volume); }
   result<wire::snapshot_opened> open_snapshot(const std::string &volume, const std::string &snapshot);
   void close_snapshot(volume_id volume, snapshot_number number);
   result<wire::list_reply> list(const wire::list &what);
@@ -55,7 +58,6 @@ class sim_client final : public plugin::volume_client {
   std::function<bool(const wire::commit &)> before_commit;   // for the checkers
 
  private:
-  boottime_ms now() const;
   void connect();
   void opened(pipe_ptr made);
   void received(std::span<const std::byte> bytes);
