@@ -64,7 +64,8 @@ std::vector<std::byte> seal_block(const block_header &header, std::span<const st
 }
 
 result<block_header> open_block(std::span<const std::byte> block, block_type expected_type,
-                                std::uint64_t expected_block, const unique_id &expected_store) {
+                                std::uint64_t expected_block, const unique_id &expected_store,
+                                const planted_mistakes &planted) {
   if (block.size() != block_bytes) return damaged(expected_block, "size", block_bytes, block.size());
   byte_reader in(block);
   const std::uint32_t magic = in.u32();
@@ -83,7 +84,8 @@ result<block_header> open_block(std::span<const std::byte> block, block_type exp
   header.detail = in.u32();
 
   const std::uint32_t computed = checksum_of(block);
-  if (checksum != computed) return damaged(expected_block, "checksum", computed, checksum);
+  if (checksum != computed && !planted.checksum_ignored)
+    return damaged(expected_block, "checksum", computed, checksum);
   if (version != format_version)
     return fail(errc::unsupported, "block " + std::to_string(expected_block) + ": format version " +
                                        std::to_string(version) + ", this program knows " +
@@ -91,7 +93,7 @@ result<block_header> open_block(std::span<const std::byte> block, block_type exp
   if (type != static_cast<std::uint16_t>(expected_type))
     return damaged(expected_block, "type", static_cast<std::uint16_t>(expected_type), type);
   header.type = expected_type;
-  if (header.block != expected_block)
+  if (header.block != expected_block && !planted.address_ignored)
     return damaged(expected_block, "own number", expected_block, header.block);
   if (header.store != expected_store)
     return fail(errc::corrupt, "block " + std::to_string(expected_block) + ": store: expected " +
@@ -102,12 +104,26 @@ result<block_header> open_block(std::span<const std::byte> block, block_type exp
 }
 
 result<block_header> read_block(block_device &device, const geometry &shape, block_type type,
-                                std::uint64_t block, std::span<std::byte> into) {
+                                std::uint64_t block, std::span<std::byte> into,
+                                const planted_mistakes &planted) {
   if (block >= device.size_bytes() / block_bytes)
     return damaged(block, "block number below", device.size_bytes() / block_bytes, block);
   auto done = device.read(block * block_bytes, into);
   if (!done) return done.error();
-  return open_block(into, type, block, shape.store);
+  return open_block(into, type, block, shape.store, planted);
+}
+
+result<block_header> read_page(block_device &device, const geometry &shape, block_type type,
+                               const page_pointer &where, std::span<std::byte> into,
+                               const planted_mistakes &planted) {
+  auto header = read_block(device, shape, type, where.block, into, planted);
+  if (!header || planted.stale_page_ok) return header;
+  if (header->sequence != where.generation)
+    return damaged(where.block, "generation", where.generation, header->sequence);
+  if (header->term != where.term)
+    return fail(errc::corrupt, "block " + std::to_string(where.block) + ": term: expected " +
+                                   to_text(where.term) + ", found " + to_text(header->term));
+  return header;
 }
 
 }  // namespace csnap::store

@@ -19,7 +19,13 @@ std::uint32_t stored_checksum(std::span<const std::byte> block);
 
 // Reads one block and verifies it. Errors: io, corrupt, unsupported.
 result<block_header> read_block(block_device &device, const geometry &shape, block_type type,
-                                std::uint64_t block, std::span<std::byte> into);
+                                std::uint64_t block, std::span<std::byte> into,
+                                const planted_mistakes &planted = {});
+
+// Reads the page that `where` leads to, and no other: its term and generation are those of the pointer.
+result<block_header> read_page(block_device &device, const geometry &shape, block_type type,
+                               const page_pointer &where, std::span<std::byte> into,
+                               const planted_mistakes &planted = {});
 
 inline std::span<const std::byte> payload_of(std::span<const std::byte> block, const block_header &header) {
   return block.subspan(header_bytes, header.payload_bytes);

@@ -57,7 +57,8 @@ class btree {
     tree_path path_;
   };
 
-  btree(page_cache &cache, page_space &space, block_type type) : cache_(cache), space_(space), type_(type) {}
+  btree(page_cache &cache, page_space &space, block_type type, const planted_mistakes &planted = {})
+      : cache_(cache), space_(space), type_(type), planted_(planted) {}
 
   page_pointer root() const { return root_; }
   void set_root(page_pointer root) { root_ = root; }
@@ -94,6 +95,7 @@ class btree {
   page_cache &cache_;
   page_space &space_;
   block_type type_;
+  const planted_mistakes planted_;
   page_pointer root_;
 };
 

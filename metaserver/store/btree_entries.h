@@ -3,9 +3,9 @@
 // Searching and moving the entries of one page.
 #pragma once
 
-#include "metaserver/base/byte_reader.h"
 #include "metaserver/base/check.h"
 #include "metaserver/store/btree.h"
+#include "metaserver/store/page_pointer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -33,20 +33,14 @@ inline std::uint32_t child_entry(const frame &f, const tree_key &key) {
 }
 
 inline page_pointer pointer_at(const frame &f, std::uint32_t index) {
-  byte_reader in(std::span(f.entry(index) + key_bytes, 16));
-  page_pointer p;
-  p.block = in.u64();
-  p.generation = in.u64();
-  return p;
+  byte_reader in(std::span(f.entry(index) + key_bytes, pointer_bytes));
+  return get_pointer(in);
 }
 
-inline std::array<std::byte, 16> pointer_bytes(page_pointer p) {
-  std::array<std::byte, 16> raw;
-  for (std::size_t i = 0; i < 8; ++i) {
-    raw[i] = static_cast<std::byte>((p.block >> (8 * i)) & 0xff);
-    raw[8 + i] = static_cast<std::byte>((p.generation >> (8 * i)) & 0xff);
-  }
-  return raw;
+inline std::vector<std::byte> pointer_value(const page_pointer &p) {
+  byte_writer out;
+  put_pointer(out, p);
+  return out.release();
 }
 
 inline void insert_entry(frame &f, std::uint32_t index, const tree_key &key,

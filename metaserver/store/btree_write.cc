@@ -30,7 +30,7 @@ void btree::set_pointer(tree_path &path, std::size_t depth, page_pointer where) 
     root_ = where;
     return;
   }
-  const auto raw = pointer_bytes(where);
+  const auto raw = pointer_value(where);
   auto &parent = path.steps[depth - 1];
   std::copy(raw.begin(), raw.end(), parent.page->entry(parent.index) + key_bytes);
 }
@@ -95,12 +95,13 @@ result<> btree::split(tree_path &path, std::size_t depth, std::uint32_t index, c
       insert_entry(right, index - half, key, value);
   }
   const tree_key separator = tree_key::at(right.entry(0));
+  if (planted_.split_loses_right) return {};
   if (depth > 0)
-    return insert(path, depth - 1, path.steps[depth - 1].index + 1, separator, pointer_bytes(right.where));
+    return insert(path, depth - 1, path.steps[depth - 1].index + 1, separator, pointer_value(right.where));
   auto top = new_page(left.level + 1);
   if (!top) return top.error();
-  insert_entry(**top, 0, tree_key::at(left.entry(0)), pointer_bytes(left.where));
-  insert_entry(**top, 1, separator, pointer_bytes(right.where));
+  insert_entry(**top, 0, tree_key::at(left.entry(0)), pointer_value(left.where));
+  insert_entry(**top, 1, separator, pointer_value(right.where));
   root_ = (*top)->where;
   return {};
 }

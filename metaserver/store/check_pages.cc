@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metaserver/store/check_pages.h"
 
-#include "metaserver/base/byte_reader.h"
 #include "metaserver/store/block.h"
 #include "metaserver/store/page_cache.h"
+#include "metaserver/store/page_pointer.h"
 
 namespace csnap::store {
 
@@ -12,13 +12,6 @@ namespace {
 std::string text_of(const tree_key &key) {
   return "(" + std::to_string(key.first()) + ", " + std::to_string(key.second()) + ", " +
          std::to_string(key.third()) + ")";
-}
-
-page_pointer get_pointer(byte_reader &in) {
-  page_pointer p;
-  p.block = in.u64();
-  p.generation = in.u64();
-  return p;
 }
 
 }  // namespace
@@ -45,13 +38,9 @@ bool check_pages::enter(page_pointer where) {
 std::optional<block_header> check_pages::read(page_pointer where, block_type type,
                                               std::span<std::byte> block) {
   ++findings_.report().pages_read;
-  auto header = read_block(device_, shape_, type, where.block, block);
+  auto header = read_page(device_, shape_, type, where, block);
   if (!header) {
     findings_.error(header.error().text);
-    return std::nullopt;
-  }
-  if (header->sequence != where.generation) {
-    findings_.error(damaged(where.block, "generation", where.generation, header->sequence).text);
     return std::nullopt;
   }
   if (header->term > root_.term)

@@ -16,6 +16,7 @@
 #include "metaserver/base/ids.h"
 #include "metaserver/base/result.h"
 #include "metaserver/store/geometry.h"
+#include "metaserver/store/planted_mistakes.h"
 
 #include <array>
 #include <cstddef>
@@ -57,17 +58,23 @@ std::vector<std::byte> seal_block(const block_header &header, std::span<const st
 // payload is then block.subspan(64, payload_bytes). Errors: corrupt with block, expected and found;
 // unsupported for a newer format version (whose checksum is right).
 result<block_header> open_block(std::span<const std::byte> block, block_type expected_type,
-                                std::uint64_t expected_block, const unique_id &expected_store);
+                                std::uint64_t expected_block, const unique_id &expected_store,
+                                const planted_mistakes &planted = {});
 
 // ---- pointers ----
-// A page is written once in its life and is never changed after: (block, term, generation) names its content.
-// Block 0 (the superblock) means "none".
+// A page is written once in its life and is never changed after: (block, generation, term) names its content
+// for all time. The generation alone does not: a term that ends with a checkpoint unfinished has written
+// pages of a generation that the next term gives out again. Block 0 (the superblock) means "none".
+// On disk: u64 block, u64 generation, u64 term counter, u32 term node.
 struct page_pointer {
   std::uint64_t block{};
-  std::uint64_t generation{};   // sequence of the page; generations rise over all terms of a store
+  std::uint64_t generation{};   // sequence of the page; rises with each checkpoint of a term
+  term_id term;                 // that wrote the page
   bool is_none() const { return block == 0; }
   friend bool operator==(const page_pointer &, const page_pointer &) = default;
 };
+
+inline constexpr std::size_t pointer_bytes = 28;
 
 // ---- slot: block_type::slot ----
 // Four blocks per node: copy 0 and 1 are the primary and the mirror of even sequences, 2 and 3 of odd ones.
@@ -94,6 +101,7 @@ struct slot {
   term_id term;                 // newest term this node has claimed
   std::string address;          // of its server; empty: none
   std::array<std::byte, area_count / 8> claimed_areas{};  // page areas that only this node may allocate from
+  term_id dead_below;           // proven before this was written: no master of a lower term writes any more
   root newest_root;             // the last root this node wrote (of this or an earlier term)
 };
 std::vector<std::byte> encode_slot(const slot &s);                 // the payload
@@ -125,9 +133,9 @@ inline constexpr std::size_t log_prefix_bytes = 24;
 // Key: 20 bytes, compared as (u32, u64, u64) numbers; stored big endian so that memcmp orders them.
 //   exception tree: (volume, chunk, number) -> u64 store chunk
 //   catalog tree:   (kind, id, sub)         -> 256 bytes, see docs/format.md "Catalog"
-// Payload of a leaf: entries of key + value, sorted. Of an inner page: entries of key + page_pointer (16
-// bytes), sorted, the key being the smallest key that may lie under the pointer; the first entry's key counts
-// as minus infinity. payload_bytes / entry size is the count.
+// Payload of a leaf: entries of key + value, sorted. Of an inner page: entries of key + page_pointer, sorted,
+// the key being the smallest key that may lie under the pointer; the first entry's key counts as minus
+// infinity. payload_bytes / entry size is the count.
 inline constexpr std::size_t key_bytes = 20;
 inline constexpr std::size_t exception_value_bytes = 8;
 inline constexpr std::size_t catalog_value_bytes = 256;
@@ -137,6 +145,6 @@ inline constexpr std::size_t catalog_value_bytes = 256;
 // space_map_bits of them. The directory is a chain: payload = page_pointer next, then one page_pointer per
 // map block (none: all its bits are 0).
 inline constexpr std::uint64_t space_map_bits = payload_bytes_max * 8;
-inline constexpr std::size_t directory_entries_max = payload_bytes_max / 16 - 1;
+inline constexpr std::size_t directory_entries_max = payload_bytes_max / pointer_bytes - 1;
 
 }  // namespace csnap::store

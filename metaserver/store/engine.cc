@@ -100,7 +100,8 @@ bool engine::has_room() const {
 bool engine::checkpoint_is_due() const {
   if (checkpoint_is_running()) return false;
   const store_state &s = *impl_->state;
-  return impl_->log->is_half_full() || s.cache.fresh_count() > s.cache.capacity() / 4 ||
+  return impl_->predecessors == impl::proof::came || impl_->log->is_half_full() ||
+         s.cache.fresh_count() > s.cache.capacity() / 4 ||
          s.catalog.changed().size() > changed_entries_max || !has_room();
 }
 
@@ -118,6 +119,7 @@ result<record_seq> engine::append(const record &r) {
     return fail(errc::no_space, "too few free metadata pages before the next checkpoint");
   const record_seq seq{last_appended().value + 1};
   if (auto done = s.apply(r, seq); !done) return done.error();
+  if (s.planted.reuse_before_durable) s.release_chunks(seq);
   if (impl_->log)
     impl_->log->append(encode_record(r));
   else
@@ -130,6 +132,7 @@ record_seq engine::last_appended() const {
   return impl_->log ? impl_->log->last_appended() : impl_->last_appended;
 }
 record_seq engine::last_durable() const {
+  if (impl_->state->planted.ack_before_write) return last_appended();
   return impl_->log ? impl_->log->last_durable() : impl_->last_appended;
 }
 
@@ -151,11 +154,11 @@ result<checkpoint_pages> engine::take_checkpoint() {
   check(impl_->log.has_value(), "a job of a read-only engine");
   check(!checkpoint_is_running(), "two checkpoints at once");
   root next;
-  next.term = impl_->own.term;
   next.covers = impl_->log->last_appended();
   next.log_sequence = impl_->log->next_sequence();
   auto writes = impl_->state->write_pages(next);
   if (!writes) return writes.error();
+  if (impl_->state->planted.reuse_before_durable) impl_->state->pages.checkpoint_done();
   impl_->checkpoint = impl::phase::pages;
   impl_->next_root = next;
   return checkpoint_pages{std::move(*writes), next.covers};
@@ -167,7 +170,12 @@ root_write engine::take_root() {
   impl_->checkpoint = impl::phase::root;
   impl_->own.newest_root = impl_->next_root;
   ++impl_->own.sequence;
-  return {slot_writes(impl_->state->shape, impl_->own)};
+  if (impl_->predecessors == impl::proof::came) {
+    impl_->predecessors = impl::proof::claimed;
+    impl_->own.claimed_areas = areas_after_proof(impl_->unproven, impl_->own.claimed_areas);
+    impl_->own.dead_below = impl_->own.term;
+  }
+  return {slot_writes(impl_->state->shape, impl_->own, impl_->state->planted)};
 }
 
 void engine::checkpoint_done() {
@@ -175,8 +183,19 @@ void engine::checkpoint_done() {
   impl_->checkpoint = impl::phase::idle;
   impl_->state->cache.frozen_are_durable();
   impl_->state->pages.checkpoint_done();
+  if (impl_->predecessors == impl::proof::claimed) {
+    impl_->predecessors = impl::proof::none;
+    impl_->unproven.clear();
+    impl_->state->pages.allow(impl_->own.claimed_areas);
+  }
   impl_->log->release_before(impl_->next_root.log_sequence);
   impl_->state->cache.trim();
+}
+
+void engine::predecessors_died() {
+  check(impl_->log.has_value(), "a job of a read-only engine");
+  if (!impl_->unproven.empty() && impl_->predecessors == impl::proof::none)
+    impl_->predecessors = impl::proof::came;
 }
 
 }  // namespace csnap::store

@@ -61,8 +61,12 @@ struct engine_options {
   std::size_t cache_bytes = 64u << 20;
   std::uint64_t election_counter = 0;        // the term's counter is above this and above the store's
   std::string address;                       // where clients reach this master; goes into the slot (<= 255)
-  bool predecessors_dead = true;             // the election proves it (`file`): their areas may be taken
+  // The election proves it (`file`): their areas may be taken. Else they are left alone until
+  // predecessors_died(), and this term begins with what nobody else claims.
+  bool predecessors_dead = true;
   bool formatting = false;                   // format only: the superblock still says "in progress"
+  // Planted mistakes, for the tests that must find them; all off in production. See docs/testing.md.
+  std::vector<std::string> planted;
 };
 
 struct space_usage {
@@ -160,8 +164,14 @@ class engine {
   result<checkpoint_pages> take_checkpoint();
   // Precondition: the pages are flushed and last_durable() >= covers. Write the root durably.
   root_write take_root();
-  // The root is durable: the old pages and the log before it are free.
+  // The root is durable: the old pages and the log before it are free, and will be written again. Where an
+  // election can split, newest_term() must have said after the root became durable that this term is still the
+  // highest: else a successor may have begun from the root before, and still need those pages.
   void checkpoint_done();
+
+  // Proof: no master of an earlier term can write any more. With the next root, which is due at once, this
+  // term claims the areas that were theirs, and allocates there as soon as that root is durable.
+  void predecessors_died();
 
  private:
   struct impl;

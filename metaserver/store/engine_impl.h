@@ -19,6 +19,9 @@ struct engine::impl {
   record_seq last_appended;              // of a read-only engine; else the log's
   enum class phase { idle, pages, root } checkpoint = phase::idle;
   root next_root;                        // of the checkpoint that is running
+  // Slots as they were at the takeover, while predecessors may still be alive; else empty.
+  std::vector<slot> unproven;
+  enum class proof { none, came, claimed } predecessors = proof::none;   // claimed: by the root under way
 
   bool may_grow() const;
   std::uint64_t pages_per_message() const;

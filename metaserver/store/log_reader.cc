@@ -23,13 +23,14 @@ struct log_block {
 
 class log_scan {
  public:
-  log_scan(const geometry &shape, const root &r, const record_receiver &receive)
-      : shape_(shape), root_(r), receive_(receive), batch_begin_(r.log_sequence) {}
+  log_scan(const geometry &shape, const root &r, const record_receiver &receive,
+           const planted_mistakes &planted)
+      : shape_(shape), root_(r), receive_(receive), planted_(planted), batch_begin_(r.log_sequence) {}
 
   result<> block(std::uint64_t sequence, std::uint64_t number, std::span<const std::byte> bytes) {
     const auto found = parse(sequence, number, bytes);
     if (ended_) {
-      if (found && sequence - found->index_in_batch > batch_begin_)
+      if (found && sequence - found->index_in_batch > batch_begin_ && !planted_.tail_hides_corruption)
         return fail(errc::corrupt, "block " + std::to_string(gap_block_) + ": log block " +
                                        std::to_string(gap_sequence_) + " is damaged, and block " +
                                        std::to_string(number) + " proves that it had been complete");
@@ -47,7 +48,7 @@ class log_scan {
  private:
   std::optional<log_block> parse(std::uint64_t sequence, std::uint64_t number,
                                  std::span<const std::byte> bytes) {
-    const auto header = open_block(bytes, block_type::log, number, shape_.store);
+    const auto header = open_block(bytes, block_type::log, number, shape_.store, planted_);
     if (!header || header->term != root_.term || header->sequence != sequence) return std::nullopt;
     byte_reader in(payload_of(bytes, *header));
     log_block b;
@@ -110,6 +111,7 @@ class log_scan {
   const geometry &shape_;
   const root &root_;
   const record_receiver &receive_;
+  const planted_mistakes planted_;
   std::uint64_t batch_begin_;          // sequence of the first block of the batch being read
   std::uint64_t batch_number_ = 0, batch_record_ = 0, next_record_ = 0;
   std::uint32_t checksum_ = 0;
@@ -121,8 +123,8 @@ class log_scan {
 }  // namespace
 
 result<> read_log(block_device &device, const geometry &shape, const root &r,
-                  const record_receiver &receive) {
-  log_scan scan(shape, r, receive);
+                  const record_receiver &receive, const planted_mistakes &planted) {
+  log_scan scan(shape, r, receive, planted);
   const std::uint64_t area = shape.logs_offset_bytes / block_bytes + r.term.node * shape.log_blocks;
   std::vector<std::byte> buffer(blocks_per_read * block_bytes);
   for (std::uint64_t done = 0; done < shape.log_blocks;) {

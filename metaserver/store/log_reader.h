@@ -16,6 +16,7 @@ namespace csnap::store {
 using record_receiver = std::function<result<>(record_seq, std::span<const std::byte>)>;
 
 // Gives the records after `r.covers`. Errors: io, corrupt, and the receiver's.
-result<> read_log(block_device &device, const geometry &shape, const root &r, const record_receiver &receive);
+result<> read_log(block_device &device, const geometry &shape, const root &r, const record_receiver &receive,
+                  const planted_mistakes &planted = {});
 
 }  // namespace csnap::store

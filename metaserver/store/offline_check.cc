@@ -17,7 +17,6 @@ namespace csnap::store {
 
 namespace {
 
-
 // Replaying may need pages, and takes them in memory only: any will do.
 area_set any_area() {
   area_set all;
@@ -29,8 +28,13 @@ void check_superblocks(block_device &device, check_findings &findings) {
   std::vector<superblock> good;
   for (std::uint64_t block = 0; block < superblock_copies; ++block) {
     const auto found = read_superblock_copy(device, block);
-    if (found) good.push_back(*found);
-    else findings.error("block " + std::to_string(block) + ": superblock: " + found.error().text);
+    if (found) {
+      good.push_back(*found);
+      continue;
+    }
+    const bool has_magic = found.error().code != errc::not_found;
+    findings.error("block " + std::to_string(block) + ": superblock: " +
+                   (has_magic ? found.error().text : "magic: expected that of a store, found another"));
   }
   if (good.size() == 2 && encode_superblock(good[0]) != encode_superblock(good[1]))
     findings.error("block 1: superblock: expected the same as in block 0, found another");
@@ -66,7 +70,7 @@ void check_root(block_device &device, const geometry &shape, const root &base, c
   store_state state(device, shape, offline_cache_bytes);
   const std::size_t errors_before = findings.report().errors.size();
   // What a page of the trees lacks is found again below, with all the others.
-  const auto loaded = state.load(base, any_area());
+  const auto loaded = state.load(base, any_area(), {});
   if (!loaded) findings.error(loaded.error().text);
   check_pages pages(device, shape, base, findings);
   chunk_owners owners(state.shape.chunk_count, findings);
@@ -145,7 +149,7 @@ result<> check_all(block_device &metadata, check_findings &findings) {
   check_root(metadata, found->shape, newest->newest_root, findings);
   // Replaying onto damaged pages could only repeat what was found.
   if (findings.report().errors.size() != errors_before) return {};
-  auto after_log = recover(metadata, found->shape, *slots, any_area(), offline_cache_bytes);
+  auto after_log = recover(metadata, found->shape, *slots, {}, any_area(), offline_cache_bytes);
   if (!after_log) return after_log.error();
   findings.report().log_records = after_log->log_records;
   return check_replayed(*after_log->state, findings);

@@ -8,36 +8,11 @@
 #include "metaserver/base/check.h"
 #include "metaserver/store/engine.h"
 #include "metaserver/store/slot_blocks.h"
-#include "metaserver/store/superblock_blocks.h"
+#include "metaserver/store/superblock_writing.h"
 
 namespace csnap::store {
 
 namespace {
-
-struct targets {
-  block_device &data;
-  block_device &metadata;
-  bool separate() const { return &data != &metadata; }
-};
-
-result<> write_superblocks(const targets &to, const geometry &shape, format_state state) {
-  if (to.separate())
-    if (auto done =
-            run_writes(to.data, superblock_writes(shape, device_role::data, state), durability::durable);
-        !done)
-      return done;
-  const device_role role = to.separate() ? device_role::metadata : device_role::combined;
-  return run_writes(to.metadata, superblock_writes(shape, role, state), durability::durable);
-}
-
-// Whatever lies in log areas and pages is of another store and cannot be taken for ours; the slots are read
-// without knowing what to expect, so they are written whole.
-result<> write_slots(block_device &metadata, const geometry &shape) {
-  for (std::uint32_t node = 0; node < shape.node_count; ++node)
-    if (auto done = run_writes(metadata, initial_slot_writes(shape, node), durability::cached); !done)
-      return done;
-  return metadata.flush();
-}
 
 // Log, pages, root: after it nothing of the store is in memory only.
 result<> persist(engine &e, block_device &metadata) {
@@ -79,17 +54,26 @@ result<> write_contents(block_device &metadata, const format_request &request) {
   return persist(**e, metadata);
 }
 
+// The first server must find areas that nobody claims, whatever it can prove.
+result<> release_areas(block_device &metadata, const geometry &shape) {
+  auto own = read_slot(metadata, shape, 0);
+  if (!own) return own.error();
+  ++own->sequence;
+  own->claimed_areas = {};
+  return run_writes(metadata, slot_writes(shape, *own), durability::durable);
+}
+
 }  // namespace
 
 result<geometry> format_store(block_device &data, block_device *metadata, const format_request &request) {
-  const targets to{data, metadata ? *metadata : data};
+  const store_devices to{data, metadata ? *metadata : data};
   const auto shape = plan_geometry(request, data.size_bytes(),
                                    metadata ? std::optional(metadata->size_bytes()) : std::nullopt);
   if (!shape) return shape;
   if (auto done = write_superblocks(to, *shape, format_state::in_progress); !done) return done.error();
-  if (auto done = write_slots(to.metadata, *shape); !done) return done.error();
+  if (auto done = write_initial_slots(to.metadata, *shape); !done) return done.error();
   if (auto done = write_contents(to.metadata, request); !done) return done.error();
-  if (auto done = to.metadata.flush(); !done) return done.error();
+  if (auto done = release_areas(to.metadata, *shape); !done) return done.error();
   if (auto done = write_superblocks(to, *shape, format_state::ready); !done) return done.error();
   return shape;
 }

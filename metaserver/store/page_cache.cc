@@ -14,6 +14,10 @@ constexpr std::size_t frames_min = 256;            // less and a single operatio
 constexpr std::size_t write_bytes_max = 1u << 20;
 constexpr std::uint32_t level_max = 15;
 
+std::string pointer_text(const page_pointer &p) {
+  return "generation " + std::to_string(p.generation) + " term " + to_text(p.term);
+}
+
 result<> verify_order(const frame &f) {
   for (std::uint32_t i = 1; i < f.count; ++i) {
     // The first key of an inner page counts as minus infinity, whatever it says.
@@ -27,17 +31,21 @@ result<> verify_order(const frame &f) {
 }  // namespace
 
 std::uint32_t entry_bytes_of(block_type type, std::uint32_t level) {
-  if (level > 0) return key_bytes + 16;
+  if (level > 0) return key_bytes + pointer_bytes;
   return key_bytes + (type == block_type::exception_page ? exception_value_bytes : catalog_value_bytes);
 }
 
-page_cache::page_cache(block_device &device, const geometry &shape, std::size_t cache_bytes)
-    : device_(device), shape_(shape), capacity_(std::max(cache_bytes / sizeof(frame), frames_min)) {}
+page_cache::page_cache(block_device &device, const geometry &shape, std::size_t cache_bytes,
+                       const planted_mistakes &planted)
+    : device_(device), shape_(shape), planted_(planted),
+      capacity_(std::max(cache_bytes / sizeof(frame), frames_min)) {}
 
 result<frame *> page_cache::fetch(page_pointer where, block_type type) {
   if (auto found = by_block_.find(where.block); found != by_block_.end()) {
     frame &f = *found->second;
-    if (f.where != where) return damaged(where.block, "generation", where.generation, f.where.generation);
+    if (f.where != where)
+      return fail(errc::corrupt, "block " + std::to_string(where.block) + ": two pointers to it, of " +
+                                     pointer_text(f.where) + " and of " + pointer_text(where));
     if (f.type != type)
       return damaged(where.block, "type", static_cast<std::uint16_t>(type),
                      static_cast<std::uint16_t>(f.type));
@@ -49,10 +57,8 @@ result<frame *> page_cache::fetch(page_pointer where, block_type type) {
     return damaged(where.block, "pointer outside of the pages, which begin at", first, where.block);
   std::list<frame> one(1);
   frame &f = one.front();
-  auto header = read_block(device_, shape_, type, where.block, f.block);
+  auto header = read_page(device_, shape_, type, where, f.block, planted_);
   if (!header) return header.error();
-  if (header->sequence != where.generation)
-    return damaged(where.block, "generation", where.generation, header->sequence);
   if (header->detail > level_max) return damaged(where.block, "level at most", level_max, header->detail);
   f.where = where;
   f.type = type;
@@ -108,7 +114,7 @@ void page_cache::trim() {
   }
 }
 
-std::vector<device_write> page_cache::freeze(term_id term) {
+std::vector<device_write> page_cache::freeze() {
   check(frozen_count_ == 0, "two checkpoints at once");
   std::vector<frame *> fresh;
   for (frame &f : frames_)
@@ -120,7 +126,7 @@ std::vector<device_write> page_cache::freeze(term_id term) {
     // Erased entries leave their bytes behind; padding is zero on disk.
     std::fill(f->block.begin() + header_bytes + used, f->block.end(), std::byte{0});
     seal_in_place(f->block,
-                  {f->type, f->where.block, shape_.store, term, f->where.generation, used, f->level});
+                  {f->type, f->where.block, shape_.store, f->where.term, f->where.generation, used, f->level});
     f->state = frame_state::frozen;
     const std::uint64_t offset = f->where.block * block_bytes;
     if (writes.empty() || writes.back().offset_bytes + writes.back().bytes.size() != offset ||

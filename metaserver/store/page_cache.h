@@ -38,9 +38,10 @@ std::uint32_t entry_bytes_of(block_type type, std::uint32_t level);
 
 class page_cache {
  public:
-  page_cache(block_device &device, const geometry &shape, std::size_t cache_bytes);
+  page_cache(block_device &device, const geometry &shape, std::size_t cache_bytes,
+             const planted_mistakes &planted = {});
 
-  // Reads and verifies what is not here: own number, store, checksum, type, generation, order of keys.
+  // Reads and verifies what is not here: own number, store, checksum, type, generation, term, order of keys.
   result<frame *> fetch(page_pointer where, block_type type);
   frame &add_fresh(page_pointer where, block_type type, std::uint32_t level);
   // The page is free; its frame, if any, goes.
@@ -48,7 +49,7 @@ class page_cache {
   void trim();
 
   // Fresh frames become frozen, and sealed copies of them writes, adjacent pages in one.
-  std::vector<device_write> freeze(term_id term);
+  std::vector<device_write> freeze();
   void frozen_are_durable();
 
   std::size_t capacity() const { return capacity_; }
@@ -61,6 +62,7 @@ class page_cache {
 
   block_device &device_;
   geometry shape_;
+  const planted_mistakes planted_;
   std::size_t capacity_;
   std::size_t fresh_count_ = 0, frozen_count_ = 0;
   std::list<frame> frames_;                                        // most recently used first

@@ -7,46 +7,16 @@
 
 namespace csnap::store {
 
-std::uint64_t first_page_of_area(const geometry &shape, std::uint64_t area) {
-  return shape.page_count * area / area_count;
-}
-
-bool has_area(const area_set &areas, std::uint64_t area) {
-  return (std::to_integer<unsigned>(areas[area / 8]) >> (area % 8)) & 1;
-}
-
-namespace {
-
-void add_area(area_set &areas, std::uint64_t area) {
-  areas[area / 8] |= static_cast<std::byte>(1u << (area % 8));
-}
-
-}  // namespace
-
-area_set choose_areas(const std::vector<slot> &slots, std::uint32_t mine, bool others_are_dead) {
-  area_set chosen{};
-  std::vector<std::uint64_t> unclaimed;
-  bool has_own = false;
-  for (std::uint64_t area = 0; area < area_count; ++area) {
-    bool own = false, others = false;
-    for (const slot &s : slots) (s.node == mine ? own : others) |= has_area(s.claimed_areas, area);
-    if (others_are_dead || (own && !others)) {
-      add_area(chosen, area);
-      has_own = true;
-    } else if (!own && !others) {
-      unclaimed.push_back(area);
-    }
-  }
-  if (!has_own)
-    for (std::size_t i = 0; i < (unclaimed.size() + 1) / 2; ++i) add_area(chosen, unclaimed[i]);
-  return chosen;
-}
-
 page_space::page_space(const geometry &shape)
     : shape_(shape), first_block_(shape.pages_offset_bytes / block_bytes), map_(shape.page_count) {}
 
-void page_space::begin(const area_set &areas, std::uint64_t generation) {
+void page_space::begin(const area_set &areas, std::uint64_t generation, term_id term) {
   generation_ = generation;
+  term_ = term;
+  allow(areas);
+}
+
+void page_space::allow(const area_set &areas) {
   ours_.clear();
   for (std::uint64_t area = 0; area < area_count; ++area) {
     const std::uint64_t first = first_page_of_area(shape_, area), end = first_page_of_area(shape_, area + 1);
@@ -79,7 +49,7 @@ result<page_pointer> page_space::allocate() {
       map_.take(found.first);
       next_ = found.first + 1;
       --free_count_;
-      return page_pointer{first_block_ + found.first, generation_};
+      return page_pointer{first_block_ + found.first, generation_, term_};
     }
     range_ = (range_ + 1) % ours_.size();
     next_ = ours_[range_].first;

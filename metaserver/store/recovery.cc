@@ -6,12 +6,13 @@
 namespace csnap::store {
 
 result<recovered> recover(block_device &device, const geometry &shape, const std::vector<slot> &slots,
-                          const area_set &areas, std::size_t cache_bytes) {
+                          term_id writer, const area_set &areas, std::size_t cache_bytes,
+                          const planted_mistakes &planted) {
   recovered out;
-  if (const slot *newest = newest_root_of(slots)) out.newest = newest->newest_root;
+  if (const slot *newest = newest_root_of(slots, planted)) out.newest = newest->newest_root;
   out.last = out.newest.covers;
-  out.state = std::make_unique<store_state>(device, shape, cache_bytes);
-  if (auto done = out.state->load(out.newest, areas); !done) return done.error();
+  out.state = std::make_unique<store_state>(device, shape, cache_bytes, planted);
+  if (auto done = out.state->load(out.newest, areas, writer); !done) return done.error();
   if (out.newest.term.counter == 0) return out;
   if (out.newest.term.node >= shape.node_count)
     return fail(errc::corrupt, "root of node " + std::to_string(out.newest.term.node) + ", the store has " +
@@ -31,7 +32,7 @@ result<recovered> recover(block_device &device, const geometry &shape, const std
     ++out.log_records;
     return {};
   };
-  if (auto done = read_log(device, shape, out.newest, replay); !done) return done.error();
+  if (auto done = read_log(device, shape, out.newest, replay, planted); !done) return done.error();
   return out;
 }
 

@@ -18,8 +18,10 @@ struct recovered {
   std::uint64_t log_records = 0;
 };
 
-// Loads the newest root of `slots` and replays its writer's log. Errors: io, corrupt, unsupported, no_space.
+// Loads the newest root of `slots` and replays its writer's log; pages that this changes become pages of
+// `writer` in `areas`. Errors: io, corrupt, unsupported, no_space.
 result<recovered> recover(block_device &device, const geometry &shape, const std::vector<slot> &slots,
-                          const area_set &areas, std::size_t cache_bytes);
+                          term_id writer, const area_set &areas, std::size_t cache_bytes,
+                          const planted_mistakes &planted = {});
 
 }  // namespace csnap::store

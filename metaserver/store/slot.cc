@@ -1,30 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Payload of a slot: u32 node, u32 zero, u64 sequence, u64 term counter, u32 term node, u8[32] claimed areas,
-// text address, root. Of a root: u64 term counter, u32 term node, u64 generation, u64 covers, four pointers
-// (exceptions, catalog, chunk map, page map), then as u64: exceptions, log sequence, last snapshot, session
-// and reservation, requests.
-#include "metaserver/base/byte_reader.h"
-#include "metaserver/base/byte_writer.h"
-#include "metaserver/store/disk_format.h"
+// u64 counter and u32 node of the term below which all are dead, text address, root. Of a root: u64 term
+// counter, u32 term node, u64 generation, u64 covers, four pointers (exceptions, catalog, chunk map, page
+// map), then as u64: exceptions, log sequence, last snapshot, session and reservation, requests.
+#include "metaserver/store/page_pointer.h"
 
 #include <algorithm>
 
 namespace csnap::store {
 namespace {
-
-
-void put_pointer(byte_writer &out, page_pointer p) {
-  out.u64(p.block);
-  out.u64(p.generation);
-}
-
-page_pointer get_pointer(byte_reader &in) {
-  page_pointer p;
-  p.block = in.u64();
-  p.generation = in.u64();
-  return p;
-}
 
 void put_root(byte_writer &out, const root &r) {
   out.u64(r.term.counter);
@@ -67,6 +52,8 @@ std::vector<std::byte> encode_slot(const slot &s) {
   out.u64(s.term.counter);
   out.u32(s.term.node);
   out.raw(s.claimed_areas);
+  out.u64(s.dead_below.counter);
+  out.u32(s.dead_below.node);
   out.text(s.address);
   put_root(out, s.newest_root);
   return out.release();
@@ -82,6 +69,8 @@ result<slot> decode_slot(std::span<const std::byte> payload) {
   s.term.node = in.u32();
   const auto areas = in.take(s.claimed_areas.size());
   std::copy(areas.begin(), areas.end(), s.claimed_areas.begin());
+  s.dead_below.counter = in.u64();
+  s.dead_below.node = in.u32();
   s.address = in.text(address_length_max);
   s.newest_root = get_root(in);
   if (!in.finished()) return fail(errc::corrupt, "slot: its payload has the wrong length");

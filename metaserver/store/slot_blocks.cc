@@ -17,8 +17,9 @@ std::uint64_t first_block(const geometry &shape, std::uint32_t node) {
 // Slots of some nodes, read together; where that fails one by one, so that a bad sector hides one copy only.
 class slot_region {
  public:
-  slot_region(block_device &device, const geometry &shape, std::uint32_t first_node, std::uint32_t nodes)
-      : shape_(shape), first_node_(first_node), bytes_(nodes * blocks_per_slot * block_bytes),
+  slot_region(block_device &device, const geometry &shape, std::uint32_t first_node, std::uint32_t nodes,
+              const planted_mistakes &planted)
+      : shape_(shape), planted_(planted), first_node_(first_node), bytes_(nodes * blocks_per_slot * block_bytes),
         outcomes_(nodes * blocks_per_slot) {
     const std::uint64_t offset = first_block(shape, first_node) * block_bytes;
     if (device.read(offset, bytes_)) return;
@@ -55,7 +56,7 @@ class slot_region {
     if (!outcomes_[index]) return outcomes_[index].error();
     const auto bytes = std::span(bytes_).subspan(index * block_bytes, block_bytes);
     const std::uint64_t block = first_block(shape_, node) + copy;
-    auto header = open_block(bytes, block_type::slot, block, shape_.store);
+    auto header = open_block(bytes, block_type::slot, block, shape_.store, planted_);
     if (!header) return header.error();
     auto decoded = decode_slot(payload_of(bytes, *header));
     if (!decoded)
@@ -68,6 +69,7 @@ class slot_region {
   }
 
   const geometry &shape_;
+  const planted_mistakes planted_;
   std::uint32_t first_node_;
   std::vector<std::byte> bytes_;
   std::vector<result<>> outcomes_;     // by block
@@ -75,11 +77,12 @@ class slot_region {
 
 }  // namespace
 
-std::vector<device_write> slot_writes(const geometry &shape, const slot &s) {
+std::vector<device_write> slot_writes(const geometry &shape, const slot &s, const planted_mistakes &planted) {
   check(s.node < shape.node_count, "slot of an unknown node");
   std::vector<device_write> writes;
   const auto payload = encode_slot(s);
-  for (std::uint64_t copy = (s.sequence % 2) * 2, mirror = 0; mirror < 2; ++mirror) {
+  for (std::uint64_t copy = (s.sequence % 2) * 2, mirror = 0; mirror < (planted.mirror_not_written ? 1u : 2u);
+       ++mirror) {
     block_header header;
     header.type = block_type::slot;
     header.block = first_block(shape, s.node) + copy + mirror;
@@ -102,11 +105,12 @@ std::vector<device_write> initial_slot_writes(const geometry &shape, std::uint32
 }
 
 result<slot> read_slot(block_device &device, const geometry &shape, std::uint32_t node) {
-  return slot_region(device, shape, node, 1).newest_of(node);
+  return slot_region(device, shape, node, 1, {}).newest_of(node);
 }
 
-result<std::vector<slot>> read_all_slots(block_device &device, const geometry &shape) {
-  const slot_region region(device, shape, 0, shape.node_count);
+result<std::vector<slot>> read_all_slots(block_device &device, const geometry &shape,
+                                         const planted_mistakes &planted) {
+  const slot_region region(device, shape, 0, shape.node_count, planted);
   std::vector<slot> slots;
   for (std::uint32_t node = 0; node < shape.node_count; ++node) {
     auto one = region.newest_of(node);
@@ -122,13 +126,14 @@ term_id highest_term(const std::vector<slot> &slots) {
   return highest;
 }
 
-const slot *newest_root_of(const std::vector<slot> &slots) {
+const slot *newest_root_of(const std::vector<slot> &slots, const planted_mistakes &planted) {
+  const auto rank = [&](const root &r) {
+    return std::pair(planted.root_by_sequence_only ? term_id{} : r.term, r.generation);
+  };
   const slot *best = nullptr;
   for (const slot &s : slots) {
     if (s.newest_root.term.counter == 0) continue;
-    if (best == nullptr || std::pair(s.newest_root.term, s.newest_root.generation) >
-                               std::pair(best->newest_root.term, best->newest_root.generation))
-      best = &s;
+    if (best == nullptr || rank(s.newest_root) > rank(best->newest_root)) best = &s;
   }
   return best;
 }

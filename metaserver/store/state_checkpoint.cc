@@ -2,9 +2,9 @@
 //
 // A checkpoint's pages: changed catalog entries go into their tree, then the maps get their new places
 // (which changes the map of pages itself, so that is repeated until nothing moves), then all is sealed.
-#include "metaserver/base/byte_writer.h"
 #include "metaserver/base/check.h"
 #include "metaserver/store/block.h"
+#include "metaserver/store/page_pointer.h"
 #include "metaserver/store/store_state.h"
 
 #include <algorithm>
@@ -92,11 +92,11 @@ result<> store_state::place_maps() {
 }
 
 void store_state::emit_map(const space_map &map, const std::vector<std::uint64_t> &held,
-                           const stored_map &where, term_id term, std::vector<device_write> &writes) const {
+                           const stored_map &where, std::vector<device_write> &writes) const {
   const auto emit = [&](block_type type, page_pointer at, std::uint64_t index,
                         std::span<const std::byte> payload) {
     block_header header{
-        type, at.block, shape.store, term, at.generation, 0, static_cast<std::uint32_t>(index)};
+        type, at.block, shape.store, at.term, at.generation, 0, static_cast<std::uint32_t>(index)};
     writes.push_back({at.block * block_bytes, seal_block(header, payload)});
   };
   // `held` is sorted: what the disk calls free and memory does not.
@@ -115,13 +115,10 @@ void store_state::emit_map(const space_map &map, const std::vector<std::uint64_t
   for (std::size_t d = 0; d < where.directory.size(); ++d) {
     byte_writer payload;
     const page_pointer next = d + 1 < where.directory.size() ? where.directory[d + 1] : page_pointer{};
-    payload.u64(next.block);
-    payload.u64(next.generation);
+    put_pointer(payload, next);
     const std::size_t begin = d * directory_entries_max;
-    for (std::size_t i = begin; i < std::min(begin + directory_entries_max, where.blocks.size()); ++i) {
-      payload.u64(where.blocks[i].block);
-      payload.u64(where.blocks[i].generation);
-    }
+    for (std::size_t i = begin; i < std::min(begin + directory_entries_max, where.blocks.size()); ++i)
+      put_pointer(payload, where.blocks[i]);
     emit(block_type::space_directory, where.directory[d], d, payload.bytes());
   }
 }
@@ -135,12 +132,13 @@ result<std::vector<device_write>> store_state::write_pages(root &next) {
   std::sort(held_chunk_numbers.begin(), held_chunk_numbers.end());
   std::sort(held_pages.begin(), held_pages.end());
 
-  auto writes = cache.freeze(next.term);
-  emit_map(chunks, held_chunk_numbers, chunk_map, next.term, writes);
-  emit_map(pages.map(), held_pages, page_map, next.term, writes);
+  auto writes = cache.freeze();
+  emit_map(chunks, held_chunk_numbers, chunk_map, writes);
+  emit_map(pages.map(), held_pages, page_map, writes);
   chunks.clear_changed();
   pages.map().clear_changed();
 
+  next.term = pages.term();
   next.generation = pages.generation();
   next.exceptions = exceptions.root();
   next.catalog = catalog_tree.root();

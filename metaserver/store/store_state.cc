@@ -3,6 +3,7 @@
 
 #include "metaserver/base/check.h"
 #include "metaserver/store/block.h"
+#include "metaserver/store/page_pointer.h"
 
 namespace csnap::store {
 
@@ -10,21 +11,21 @@ std::uint64_t directory_blocks(const space_map &map) {
   return (map.block_count() + directory_entries_max - 1) / directory_entries_max;
 }
 
-store_state::store_state(block_device &device, const geometry &shape_given, std::size_t cache_bytes)
-    : shape(shape_given), cache(device, shape, cache_bytes), pages(shape), chunks(shape.chunk_count),
-      exceptions(cache, pages, block_type::exception_page),
-      catalog_tree(cache, pages, block_type::catalog_page), device_(device) {
+store_state::store_state(block_device &device, const geometry &shape_given, std::size_t cache_bytes,
+                         const planted_mistakes &planted_given)
+    : shape(shape_given), planted(planted_given), cache(device, shape, cache_bytes, planted), pages(shape),
+      chunks(shape.chunk_count), exceptions(cache, pages, block_type::exception_page, planted),
+      catalog_tree(cache, pages, block_type::catalog_page, planted), device_(device) {
   chunk_map.blocks.resize(chunks.block_count());
   page_map.blocks.resize(pages.map().block_count());
 }
 
-result<> store_state::load(const root &r, const area_set &areas) {
+result<> store_state::load(const root &r, const area_set &areas, term_id writer) {
   if (r.term.counter != 0) {
     if (auto done = load_map(r.page_map, pages.map(), page_map); !done) return done;
     if (auto done = load_map(r.chunk_map, chunks, chunk_map); !done) return done;
   }
-  // One above any page that the root's own term wrote, also if its last checkpoint was never finished.
-  pages.begin(areas, r.generation + 1);
+  pages.begin(areas, r.generation + 1, writer);
   exceptions.set_root(r.exceptions);
   catalog_tree.set_root(r.catalog);
   exception_count = r.exception_count;
@@ -52,35 +53,31 @@ result<> store_state::load_map(page_pointer first, space_map &map, stored_map &w
   std::vector<std::byte> block(block_bytes);
   std::uint64_t index = 0;
   for (page_pointer at = first; !at.is_none();) {
-    auto header = read_block(device_, shape, block_type::space_directory, at.block, block);
+    auto header = read_page(device_, shape, block_type::space_directory, at, block, planted);
     if (!header) return header.error();
-    if (header->sequence != at.generation)
-      return damaged(at.block, "generation", at.generation, header->sequence);
     if (header->detail != where.directory.size())
       return damaged(at.block, "index in the directory", where.directory.size(), header->detail);
     if (where.directory.size() == directory_blocks(map))
       return damaged(at.block, "directory blocks at most", directory_blocks(map), where.directory.size() + 1);
     where.directory.push_back(at);
     byte_reader in(payload_of(block, *header));
-    const std::uint64_t next_block = in.u64(), next_generation = in.u64();
+    const page_pointer next = get_pointer(in);
     while (in.ok() && in.remaining() > 0) {
-      const std::uint64_t entry_block = in.u64(), entry_generation = in.u64();
+      const page_pointer entry = get_pointer(in);
       if (!in.ok() || index == map.block_count())
         return damaged(at.block, "map blocks at most", map.block_count(), index + 1);
-      where.blocks[index++] = {entry_block, entry_generation};
+      where.blocks[index++] = entry;
     }
-    if (!in.ok()) return damaged(at.block, "payload a multiple of", 16, header->payload_bytes);
-    at = {next_block, next_generation};
+    if (!in.ok()) return damaged(at.block, "payload a multiple of", pointer_bytes, header->payload_bytes);
+    at = next;
   }
   if (!first.is_none() && index != map.block_count())
     return damaged(first.block, "map blocks", map.block_count(), index);
   for (index = 0; index < where.blocks.size(); ++index) {
     const page_pointer at = where.blocks[index];
     if (at.is_none()) continue;
-    auto header = read_block(device_, shape, block_type::space_map, at.block, block);
+    auto header = read_page(device_, shape, block_type::space_map, at, block, planted);
     if (!header) return header.error();
-    if (header->sequence != at.generation)
-      return damaged(at.block, "generation", at.generation, header->sequence);
     if (header->detail != index) return damaged(at.block, "index in the map", index, header->detail);
     if (auto done = map.load_block(index, payload_of(block, *header)); !done) return done;
   }

@@ -32,11 +32,12 @@ std::uint64_t directory_blocks(const space_map &map);
 
 class store_state {
  public:
-  store_state(block_device &device, const geometry &shape, std::size_t cache_bytes);
+  store_state(block_device &device, const geometry &shape, std::size_t cache_bytes,
+              const planted_mistakes &planted = {});
 
   // Reads catalog and maps of `r` (index pages are read when needed) and allows pages to be allocated in
-  // `areas`. A root with term counter 0 is the empty store. Errors: io, corrupt, unsupported.
-  result<> load(const root &r, const area_set &areas);
+  // `areas`, for `writer`. A root with term counter 0 is the empty store. Errors: io, corrupt, unsupported.
+  result<> load(const root &r, const area_set &areas, term_id writer);
 
   // What is wrong with applying `r` to this state, or nothing. Looks at memory only.
   std::optional<std::string> misfit(const record &r) const;
@@ -47,13 +48,14 @@ class store_state {
   // Records up to here are durable: store chunks that they freed may be given out.
   void release_chunks(record_seq durable);
 
-  // All changes as pages of the current generation, of which `next` then tells; `next` has term set.
+  // All changes as pages of the current generation, of which `next` then tells.
   result<std::vector<device_write>> write_pages(root &next);
   // Pages that write_pages() could need with no catalog entry changed, and now.
   std::uint64_t pages_for_maps() const;
   std::uint64_t pages_for_checkpoint() const;
 
   const geometry shape;
+  const planted_mistakes planted;
   page_cache cache;
   page_space pages;
   space_map chunks;
@@ -74,7 +76,7 @@ class store_state {
   result<> place_maps();
   result<> place(page_pointer &where);
   void emit_map(const space_map &map, const std::vector<std::uint64_t> &held, const stored_map &where,
-                term_id term, std::vector<device_write> &writes) const;
+                std::vector<device_write> &writes) const;
 
   block_device &device_;
 };

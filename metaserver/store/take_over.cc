@@ -36,20 +36,33 @@ std::uint64_t first_log_sequence(const geometry &shape, const root &own_last) {
   return own_last.term.counter == 0 ? 1 : own_last.log_sequence + shape.log_blocks;
 }
 
-result<> write_first_root(engine &e, block_device &metadata) {
+result<> write_first_root(engine &e, block_device &metadata, const planted_mistakes &planted) {
   auto pages = e.take_checkpoint();
   if (!pages) return pages.error();
   auto done = run_writes(metadata, pages->writes, durability::cached);
-  if (done) done = metadata.flush();
-  if (done) done = run_writes(metadata, e.take_root().writes, durability::durable);
+  if (done && !planted.no_flush_before_root && !planted.recovery_not_flushed) done = metadata.flush();
+  const auto how = planted.recovery_not_flushed ? durability::cached : durability::durable;
+  if (done) done = run_writes(metadata, e.take_root().writes, how);
   if (!done) return done;
   e.checkpoint_done();
   return {};
 }
 
+// The areas that the term may use, as its slot says them.
+void claim_areas(slot &own, const std::vector<slot> &slots, const engine_options &options,
+                 const planted_mistakes &planted) {
+  if (options.predecessors_dead || planted.dead_areas_at_once) {
+    own.claimed_areas.fill(std::byte{0xff});
+    own.dead_below = own.term;
+  } else {
+    own.claimed_areas = choose_areas(slots, options.node);
+  }
+}
+
 }  // namespace
 
 result<std::unique_ptr<engine>> engine::take_over(block_device &metadata, const engine_options &options) {
+  const auto planted = planted_mistakes::parse(options.planted);
   if (auto flushed = metadata.flush(); !flushed) return flushed.error();
   auto shape = read_shape(metadata, options.formatting);
   if (!shape) return shape.error();
@@ -58,7 +71,7 @@ result<std::unique_ptr<engine>> engine::take_over(block_device &metadata, const 
                                    std::to_string(shape->node_count - 1));
   if (options.address.size() > address_length_max)
     return fail(errc::invalid, "the server's address is too long");
-  auto slots = read_all_slots(metadata, *shape);
+  auto slots = read_all_slots(metadata, *shape, planted);
   if (!slots) return slots.error();
 
   auto parts = std::make_unique<impl>();
@@ -66,21 +79,23 @@ result<std::unique_ptr<engine>> engine::take_over(block_device &metadata, const 
   ++parts->own.sequence;
   parts->own.term = {std::max(highest_term(*slots).counter, options.election_counter) + 1, options.node};
   parts->own.address = options.address;
-  parts->own.claimed_areas = choose_areas(*slots, options.node, options.predecessors_dead);
-  auto written = run_writes(metadata, slot_writes(*shape, parts->own), durability::durable);
+  claim_areas(parts->own, *slots, options, planted);
+  if (!options.predecessors_dead) parts->unproven = *slots;
+  auto written = run_writes(metadata, slot_writes(*shape, parts->own, planted), durability::durable);
   if (!written) return written.error();
 
-  slots = read_all_slots(metadata, *shape);
+  slots = read_all_slots(metadata, *shape, planted);
   if (!slots) return slots.error();
   if (highest_term(*slots) != parts->own.term)
     return fail(errc::stale, "another master took term " + to_text(highest_term(*slots)) + " meanwhile");
-  auto found = recover(metadata, *shape, *slots, parts->own.claimed_areas, options.cache_bytes);
+  auto found = recover(metadata, *shape, *slots, parts->own.term, parts->own.claimed_areas,
+                       options.cache_bytes, planted);
   if (!found) return found.error();
   parts->state = std::move(found->state);
   parts->log.emplace(*shape, parts->own.term, first_log_sequence(*shape, parts->own.newest_root),
                      found->last);
   std::unique_ptr<engine> e(new engine(std::move(parts)));
-  if (auto done = write_first_root(*e, metadata); !done) return done.error();
+  if (auto done = write_first_root(*e, metadata, planted); !done) return done.error();
   return e;
 }
 
@@ -91,7 +106,8 @@ result<std::unique_ptr<engine>> engine::open_read_only(block_device &metadata, s
   if (!slots) return slots.error();
   area_set everything;
   everything.fill(std::byte{0xff});
-  auto found = recover(metadata, *shape, *slots, everything, cache_bytes);
+  const term_id reader;      // of pages that only ever are in memory
+  auto found = recover(metadata, *shape, *slots, reader, everything, cache_bytes);
   if (!found) return found.error();
   auto parts = std::make_unique<impl>();
   parts->own.term = found->newest.term;

@@ -52,7 +52,7 @@ void write_blocks(const std::string &directory) {
   };
   slot s;
   s.node = 1, s.sequence = 4, s.term = {2, 1}, s.address = "unix:/run/csnap";
-  s.newest_root.term = {2, 1}, s.newest_root.generation = 3, s.newest_root.exceptions = {600, 3};
+  s.newest_root.term = {2, 1}, s.newest_root.generation = 3, s.newest_root.exceptions = {600, 3, {2, 1}};
   superblock b;
   b.shape.chunk_bytes = 65536, b.shape.node_count = 8, b.shape.page_count = 256, b.shape.chunk_count = 4096;
   b.role = 1;

@@ -68,10 +68,10 @@ root sample_root() {
   r.term = sample_term;
   r.generation = 12;
   r.covers = record_seq{1000};
-  r.exceptions = {first_page + 3, 12};
-  r.catalog = {first_page + 5, 11};
-  r.chunk_map = {first_page + 8, 12};
-  r.page_map = {first_page + 9, 12};
+  r.exceptions = {first_page + 3, 12, sample_term};
+  r.catalog = {first_page + 5, 11, {4, 1}};
+  r.chunk_map = {first_page + 8, 12, sample_term};
+  r.page_map = {first_page + 9, 12, sample_term};
   r.exception_count = 3;
   r.log_sequence = 65;
   r.last_snapshot = snapshot_number{9};
@@ -94,6 +94,7 @@ disk_sample slot_sample() {
   s.term = sample_term;
   s.address = "tcp:10.0.0.2:7071";
   s.claimed_areas.fill(std::byte{0xff});
+  s.dead_below = {5, 1};
   s.newest_root = sample_root();
   return sealed("slot", block_type::slot, 2 + 2 * blocks_per_slot + 2, s.sequence, s.node, encode_slot(s));
 }
@@ -111,12 +112,12 @@ void add_tree(std::vector<disk_sample> &out, block_type type, std::uint64_t bloc
               std::span<const std::pair<tree_key, std::vector<std::byte>>> entries) {
   no_device device;
   page_cache cache(device, sample_geometry(), 0);
-  frame &leaf = cache.add_fresh({block, 12}, type, 0);
+  frame &leaf = cache.add_fresh({block, 12, sample_term}, type, 0);
   for (const auto &[key, value] : entries) insert_entry(leaf, leaf.count, key, value);
-  frame &inner = cache.add_fresh({block + 1, 12}, type, 1);
-  insert_entry(inner, 0, entries.front().first, pointer_bytes({block, 12}));
-  insert_entry(inner, 1, entries.back().first.successor(), pointer_bytes({block + 4, 10}));
-  for (const device_write &w : cache.freeze(sample_term))
+  frame &inner = cache.add_fresh({block + 1, 12, sample_term}, type, 1);
+  insert_entry(inner, 0, entries.front().first, pointer_value({block, 12, sample_term}));
+  insert_entry(inner, 1, entries.back().first.successor(), pointer_value({block + 4, 10, {4, 1}}));
+  for (const device_write &w : cache.freeze())
     for (std::size_t at = 0; at < w.bytes.size(); at += block_bytes) {
       const std::uint64_t number = (w.offset_bytes + at) / block_bytes;
       out.push_back({name + (number == block ? "_leaf" : "_inner"),
@@ -166,8 +167,8 @@ void add_maps(std::vector<disk_sample> &out) {
   for (const std::uint64_t chunk : {40, 41, 65, 66, 67}) map.take(chunk);
   out.push_back(sealed("space_map", block_type::space_map, first_page + 7, 12, 0, map.payload_of_block(0)));
   byte_writer directory;
-  for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{0}, first_page + 7, std::uint64_t{12}})
-    directory.u64(value);
+  put_pointer(directory, {});
+  put_pointer(directory, {first_page + 7, 12, sample_term});
   out.push_back(
       sealed("space_directory", block_type::space_directory, first_page + 8, 12, 0, directory.bytes()));
 }

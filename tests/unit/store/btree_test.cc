@@ -23,7 +23,7 @@ struct fixture {
               tree(cache, space, block_type::exception_page) {
     area_set all;
     all.fill(std::byte{0xff});
-    space.begin(all, 1);
+    space.begin(all, 1, {1, 0});
   }
   static geometry large() {
     geometry g;
@@ -39,7 +39,7 @@ struct fixture {
     REQUIRE(put.has_value());
   }
   void checkpoint() {
-    for (const auto &w : cache.freeze({1, 0}))
+    for (const auto &w : cache.freeze())
       REQUIRE(device.write(w.offset_bytes, w.bytes, durability::durable));
     space.checkpoint_taken();
     cache.frozen_are_durable();

@@ -22,7 +22,7 @@ std::unique_ptr<sample_device> filled_sample(bool with_checkpoint) {
   auto e = engine::take_over(*device, {});
   REQUIRE(e);
   fill_sample(**e);
-  with_checkpoint ? run_checkpoint(**e, *device) : run_log(**e, *device);
+  with_checkpoint ? checkpoint_sample(**e, *device) : run_log(**e, *device);
   return device;
 }
 
@@ -34,7 +34,7 @@ std::unique_ptr<sample_device> tampered_sample(const std::function<void(store_st
   REQUIRE(slots);
   slot newest = *newest_root_of(*slots);
   store_state state(*device, shape, 1 << 20);
-  REQUIRE(state.load(newest.newest_root, newest.claimed_areas));
+  REQUIRE(state.load(newest.newest_root, newest.claimed_areas, newest.term));
   change(state);
   root next = newest.newest_root;
   const auto pages = state.write_pages(next);
@@ -123,7 +123,7 @@ TEST_CASE("check: a flipped bit in any block that is in use is found") {
   store_state state(*device, shape, 1 << 20);
   const auto slots = read_all_slots(*device, shape);
   const root newest = newest_root_of(*slots)->newest_root;
-  REQUIRE(state.load(newest, {}));
+  REQUIRE(state.load(newest, {}, {}));
   unsigned blocks = 0;
   for (std::uint64_t page = 0; page < shape.page_count; ++page) {
     if (!state.pages.map().is_busy(page)) continue;

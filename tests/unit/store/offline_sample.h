@@ -65,7 +65,7 @@ inline void run_log(store::engine &e, block_device &device) {
   }
 }
 
-inline void run_checkpoint(store::engine &e, block_device &device) {
+inline void checkpoint_sample(store::engine &e, block_device &device) {
   run_log(e, device);
   auto pages = e.take_checkpoint();
   REQUIRE(pages);

@@ -88,11 +88,13 @@ TEST_CASE("slot: reads back as it was written", "[store]") {
   s.claimed_areas[3] = std::byte{0x81};
   s.newest_root.term = {4, 2};
   s.newest_root.covers = record_seq{123};
-  s.newest_root.catalog = {55, 66};
+  s.newest_root.catalog = {55, 66, {3, 1}};
+  s.dead_below = {4, 1};
   const auto back = decode_slot(encode_slot(s));
   REQUIRE(back.has_value());
   CHECK(back->sequence == 77);
   CHECK(back->address == s.address);
   CHECK(back->claimed_areas == s.claimed_areas);
+  CHECK(back->dead_below == s.dead_below);
   CHECK(back->newest_root == s.newest_root);
 }

@@ -2,6 +2,8 @@
 //
 // What recovery must refuse, because going on would silently lose what was acknowledged.
 #include "metaserver/store/newest_term.h"
+#include "metaserver/store/offline.h"
+#include "metaserver/store/page_areas.h"
 #include "metaserver/store/slot_blocks.h"
 #include "tests/support/store_model.h"
 
@@ -31,9 +33,11 @@ struct fixture {
   }
   void batches(int count) {
     for (int i = 0; i < count; ++i) {
+      if (!e->has_room()) REQUIRE(run_checkpoint(*e, device).has_value());
       const record r = source.next(*e);
-      REQUIRE(e->append(r).has_value());
-      model.apply(r);
+      const auto done = e->append(r);
+      if (done) model.apply(r);
+      else REQUIRE(done.error().code == errc::no_space);
       REQUIRE(run_log_batch(*e, device).has_value());
     }
   }
@@ -110,6 +114,64 @@ TEST_CASE("recovery: what a stale master logs after the takeover is never replay
   f.e.reset();
   f.take_over(other);
   CHECK(sealed.difference(*f.e) == "");
+}
+
+TEST_CASE("areas: those of predecessors are never written before proof, and taken after it", "[store]") {
+  fixture f;
+  engine_options first, second;
+  first.predecessors_dead = second.predecessors_dead = false;
+  second.node = 1;
+  const auto history = [&] {
+    for (int i = 0; i < 6; ++i) {
+      f.batches(12);
+      REQUIRE(run_checkpoint(*f.e, f.device).has_value());
+    }
+  };
+  const auto claims = [&](std::uint32_t node) { return read_slot(f.device, f.shape, node)->claimed_areas; };
+  const auto pages_written_in = [&](const area_set &areas, std::size_t from) {
+    std::size_t count = 0;
+    for (std::uint64_t a = 0; a < area_count; ++a) {
+      if (!has_area(areas, a)) continue;
+      const std::uint64_t begin = f.shape.pages_offset_bytes + first_page_of_area(f.shape, a) * block_bytes;
+      const std::uint64_t end = f.shape.pages_offset_bytes + first_page_of_area(f.shape, a + 1) * block_bytes;
+      for (std::size_t i = from; i < f.device.recorded().size(); ++i) {
+        const auto &w = f.device.recorded()[i];
+        count += w.offset_bytes < end && w.offset_bytes + w.bytes.size() > begin;
+      }
+    }
+    return count;
+  };
+  make_tiny_store(f.device);
+  f.model = {};
+  f.take_over(first);
+  CHECK(area_count_of(claims(0)) == area_count / 2);
+  history();
+  const area_set of_first = claims(0);
+  f.device.start_recording();
+  f.take_over(second);
+  CHECK(area_count_of(claims(1)) == area_count / 4);
+  history();
+  CHECK(pages_written_in(of_first, 0) == 0);
+  CHECK(pages_written_in(claims(1), 0) > 20);
+  const std::uint64_t pages_before = f.e->usage().pages_free;
+  f.e->predecessors_died();
+  CHECK(f.e->checkpoint_is_due());
+  const std::size_t at_proof = f.device.recorded().size();
+  REQUIRE(run_checkpoint(*f.e, f.device).has_value());
+  CHECK(pages_written_in(of_first, at_proof) == 0);       // not before the claim is durable
+  CHECK(area_count_of(claims(1)) == area_count * 3 / 4);
+  CHECK(f.e->usage().pages_free > pages_before + 100);
+  for (int i = 0; i < 6; ++i) history();
+  CHECK(pages_written_in(of_first, at_proof) > 0);
+  CHECK(f.model.difference(*f.e) == "");
+  // The first node again: its old claim is void, and what the second left unclaimed is for it.
+  const area_set of_second = claims(1);
+  f.take_over(first);
+  for (std::uint64_t a = 0; a < area_count; ++a) CHECK_FALSE((has_area(claims(0), a) && has_area(of_second, a)));
+  CHECK(area_count_of(claims(0)) == area_count / 8);
+  CHECK(f.model.difference(*f.e) == "");
+  const auto report = check_store(f.device);
+  for (const auto &line : report.errors) FAIL_CHECK(line);
 }
 
 TEST_CASE("recovery: terms rise above the election's and the store's", "[store]") {

@@ -43,7 +43,7 @@ TEST_CASE("page space: a freed page is given out again only after the next check
   page_space space(shape);
   area_set one{};
   one[0] = std::byte{3};           // two areas of one page each
-  space.begin(one, 5);
+  space.begin(one, 5, {1, 0});
   const auto first = space.allocate();
   REQUIRE(first.has_value());
   REQUIRE(space.allocate().has_value());
@@ -64,16 +64,34 @@ TEST_CASE("page space: a freed page is given out again only after the next check
 TEST_CASE("page space: who is not proved dead keeps its areas", "[store]") {
   std::vector<slot> slots(2);
   slots[1].node = 1;
-  slots[0].claimed_areas = choose_areas(slots, 0, false);
-  slots[1].claimed_areas = choose_areas(slots, 1, false);
-  std::size_t mine = 0, theirs = 0;
-  for (std::uint64_t a = 0; a < area_count; ++a) {
-    mine += has_area(slots[0].claimed_areas, a);
-    theirs += has_area(slots[1].claimed_areas, a);
+  slots[0].claimed_areas = choose_areas(slots, 0);
+  slots[1].claimed_areas = choose_areas(slots, 1);
+  for (std::uint64_t a = 0; a < area_count; ++a)
     CHECK_FALSE((has_area(slots[0].claimed_areas, a) && has_area(slots[1].claimed_areas, a)));
-  }
-  CHECK(mine == 128);
-  CHECK(theirs == 64);
-  CHECK(choose_areas(slots, 0, false) == slots[0].claimed_areas);
-  CHECK(choose_areas(slots, 1, true)[0] == std::byte{0xff});
+  CHECK(area_count_of(slots[0].claimed_areas) == 128);
+  CHECK(area_count_of(slots[1].claimed_areas) == 64);
+  CHECK(choose_areas(slots, 0) == slots[0].claimed_areas);
+  CHECK(choose_areas(slots, 1) == slots[1].claimed_areas);
+}
+
+TEST_CASE("page space: proof ends claims, and leaves a quarter for a successor", "[store]") {
+  std::vector<slot> slots(3);
+  for (std::uint32_t node = 0; node < 3; ++node) slots[node].node = node;
+  slots[0].term = {1, 0};
+  slots[0].claimed_areas = choose_areas(slots, 0);      // 128, and 128 are left
+  slots[1].term = {2, 1};
+  slots[1].claimed_areas = choose_areas(slots, 1);      // 64, and 64 are left
+  slots[1].claimed_areas = areas_after_proof(slots, slots[1].claimed_areas);
+  slots[1].dead_below = slots[1].term;
+  CHECK(area_count_of(slots[1].claimed_areas) == 192);
+  // The old claim of node 0 is void, though it is still written in its slot.
+  const area_set next = choose_areas(slots, 2);
+  CHECK(area_count_of(next) == 32);
+  CHECK(choose_areas(slots, 0) == next);
+  slots[2].term = {3, 2};
+  slots[2].claimed_areas = next;
+  const area_set proven = areas_after_proof(slots, next);
+  CHECK(area_count_of(proven) == 192);
+  for (std::uint64_t a = 0; a < area_count; ++a)
+    if (has_area(next, a)) CHECK(has_area(proven, a));
 }
