@@ -37,9 +37,16 @@ void server_core::impl::on(const requester &who, const wire::reserve &m) {
   session &s = session_of(who);
   if (m.count == 0 || m.count > wire::reserve_chunks_max)
     return breach(who, "a reservation of " + std::to_string(m.count) + " chunks");
-  for (const auto &[id, r] : engine_.reservations())
-    if (r.session == s.id && id > m.newest_known)
-      return answer_durably(who, wire::reserved{id, r.first, r.count});
+  for (const auto &[id, r] : engine_.reservations()) {
+    if (r.session != s.id || id <= m.newest_known) continue;
+    // Its answer cannot have been lost on the connection that it went to, or will go to: this is a second
+    // request beside the first, and the same chunks would be granted twice.
+    if (s.granted == id && s.granted_on == who.from)
+      return refuse(who, errc::refused, "the reservation before it is not answered yet");
+    s.granted = id;
+    s.granted_on = who.from;
+    return answer_durably(who, wire::reserved{id, r.first, r.count});
+  }
   if (s.chunks_reserved + m.count > reserved_per_session_max)
     return refuse(who, errc::refused, "the session has enough reserved chunks that it did not use");
   const auto free = engine_.find_free_chunks(m.count);
@@ -49,6 +56,8 @@ void server_core::impl::on(const requester &who, const wire::reserve &m) {
   const auto seq = append(store::chunks_reserved{id, s.id, first, count});
   if (!seq) return refuse(who, seq.error().code, seq.error().text);
   s.chunks_reserved += count;
+  s.granted = id;
+  s.granted_on = who.from;
   answer_when_durable(who, *seq, wire::reserved{id, first, count});
 }
 

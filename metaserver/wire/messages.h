@@ -161,8 +161,9 @@ struct close_snapshot {                 // -> done
 
 // ---- copy-out ----
 
-// -> reserved. One at a time. A reservation of the session that is newer than `newest_known` is one whose
-// answer was lost: it is granted again, so that lost answers leak nothing.
+// -> reserved. One at a time; a second one is refused. A reservation of the session that is newer than
+// `newest_known` and was granted on another connection is one whose answer was lost: it is granted again, so
+// that lost answers leak nothing.
 struct reserve {
   std::uint32_t count{};                // wanted; 1 .. reserve_chunks_max
   reservation_id newest_known;          // 0: none yet

@@ -285,11 +285,32 @@ TEST_CASE("reserve: what was granted and never heard of is granted again") {
   test_server server;
   test_client client(server, 1);
   const auto lost = client.ask<wire::reserved>(wire::reserve{10, {}});
+  client.lose_connection();
+  client.hello();
   const auto again = client.ask<wire::reserved>(wire::reserve{99, {}});
   CHECK(again.id == lost.id);
   CHECK(again.count == 10);
   CHECK(client.ask<wire::reserved>(wire::reserve{10, lost.id}).id > lost.id);
   CHECK(server.engine->usage().chunks_reserved == 20);
+}
+
+TEST_CASE("reserve: a second request beside the first is not granted the same chunks") {
+  test_server server;
+  test_client client(server, 1);
+  server.durable_at_once = false;
+  const auto first = client.send(wire::reserve{10, {}}), beside = client.send(wire::reserve{10, {}});
+  CHECK(client.take<wire::failed>(beside).code == errc::refused);
+  server.make_durable();
+  const auto granted = client.take<wire::reserved>(first);
+  CHECK(client.ask<wire::failed>(wire::reserve{10, {}}).code == errc::refused);   // sent, and not heard of yet
+  CHECK(server.engine->usage().chunks_reserved == 10);
+  // On a new connection the answer may have been lost; but there it is granted once as well.
+  client.lose_connection();
+  client.hello();
+  const auto again = client.send(wire::reserve{10, {}}), twice = client.send(wire::reserve{10, {}});
+  server.make_durable();
+  CHECK(client.take<wire::reserved>(again).id == granted.id);
+  CHECK(client.take<wire::failed>(twice).code == errc::refused);
 }
 
 TEST_CASE("reserve: a full store says so") {
