@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 namespace csnap::cli {
 namespace {
@@ -16,6 +17,7 @@ using store::device_role;
 
 struct offline_arguments {
   std::string store, metadata;
+  bool repair = false;
 };
 
 // The device with the metadata, for reading. Errors: not_found (no store), invalid (the wrong device was
@@ -35,6 +37,21 @@ result<std::unique_ptr<opened_device>> open_metadata(const offline_arguments &ty
       print_error_line("warning: a csnap-metaserver is running on " + where +
                        "; what it changes meanwhile may show as errors");
   return device;
+}
+
+// The copies on all devices of the store, with no server running on any.
+result<store::repair_report> repair(const offline_arguments &typed) {
+  store::repair_report all;
+  for (const std::string &where : {typed.metadata, typed.store}) {
+    if (where.empty()) continue;
+    const auto target = claim_device(where);
+    if (!target) return target.error();
+    auto done = store::repair_store(*target->device);
+    if (!done) return fail(done.error().code, where + ": " + done.error().text);
+    for (const std::string &each : done->repaired) all.repaired.push_back(where + ": " + each);
+    for (const std::string &each : done->damaged) all.damaged.push_back(where + ": " + each);
+  }
+  return all;
 }
 
 json describe(const store::check_report &report) {
@@ -65,13 +82,30 @@ void print_report(const store::check_report &report) {
   if (report.ok()) std::printf("ok\n");
 }
 
+void print_repaired(const store::repair_report &report) {
+  for (const std::string &each : report.repaired) std::printf("repaired: %s\n", each.c_str());
+  for (const std::string &each : report.damaged) std::printf("not repaired: %s\n", each.c_str());
+  if (report.repaired.empty()) std::printf("nothing was repaired\n");
+}
+
 exit_status check_verb(const global_options &globals, const offline_arguments &typed) {
+  std::optional<store::repair_report> repaired;
+  if (typed.repair) {
+    auto done = repair(typed);
+    if (!done) return failed(done.error());
+    repaired = std::move(*done);
+  }
   const auto device = open_metadata(typed);
   if (!device) return failed(device.error());
   const store::check_report report = store::check_store(**device);
-  if (globals.json)
-    std::printf("%s\n", describe(report).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
-  else print_report(report);
+  if (globals.json) {
+    json out = describe(report);
+    if (repaired) out["repaired"] = repaired->repaired, out["not_repaired"] = repaired->damaged;
+    std::printf("%s\n", out.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+  } else {
+    if (repaired) print_repaired(*repaired);
+    print_report(report);
+  }
   if (report.ok()) return exit_status::done;
   return failed(
       fail(errc::corrupt, typed.store + ": " + std::to_string(report.errors.size()) +
@@ -95,13 +129,16 @@ exit_status dump(const offline_arguments &typed) {
 
 void add_offline_verbs(CLI::App &app, command_line &line) {
   const auto typed = std::make_shared<offline_arguments>();
-  auto *check_app = app.add_subcommand("check", "Verify a store completely, without changing it");
+  auto *check_app = app.add_subcommand("check", "Verify a store completely");
   auto *dump_app = app.add_subcommand("dump", "Print a store's metadata as JSON");
   for (auto *verb : {check_app, dump_app}) {
     verb->add_option("STORE", typed->store, "Device of the store")->required();
     verb->add_option("--metadata", typed->metadata, "Device of its metadata, if it is a separate one");
   }
-  check_app->footer("Example: csnap check /dev/sdc\nNo server should be running on it.");
+  check_app->add_flag("--repair", typed->repair,
+                      "First make damaged copies of superblocks and slots new from their other copies");
+  check_app->footer("Example: csnap check /dev/sdc\nNo server should be running on it. Without --repair nothing is "
+                    "changed;\nwith it nothing is guessed: what exists only once stays as it is.");
   check_app->callback([typed, &line] { line.status = check_verb(line.globals, *typed); });
   dump_app->footer("Example: csnap dump /dev/sdc > store.json");
   dump_app->callback([typed, &line] { line.status = dump(*typed); });

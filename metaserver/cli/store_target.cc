@@ -60,7 +60,7 @@ bool is_same_device(const std::string &a, const std::string &b) {
   return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-result<store_target> claim_target(const std::string &where, bool force) {
+result<store_target> claim_device(const std::string &where) {
   if (const auto unused = check_unused(where); !unused) {
     if (unused.error().code != errc::busy) return unused.error();
     return fail(errc::busy, unused.error().text + ": it would be overwritten; free it first");
@@ -73,10 +73,16 @@ result<store_target> claim_target(const std::string &where, bool force) {
   auto lock = lock_against_servers(where);
   if (!lock) return lock.error();
   if (*lock) out.lock.emplace(std::move(**lock));
-  out.destroys = describe_store(*out.device);
-  if (!out.destroys.empty() && !force)
+  return out;
+}
+
+result<store_target> claim_target(const std::string &where, bool force) {
+  auto out = claim_device(where);
+  if (!out) return out;
+  out->destroys = describe_store(*out->device);
+  if (!out->destroys.empty() && !force)
     return fail(errc::exists,
-                where + " holds " + out.destroys + ": use another device, or --force to destroy it");
+                where + " holds " + out->destroys + ": use another device, or --force to destroy it");
   return out;
 }
 

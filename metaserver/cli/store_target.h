@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The devices that `csnap format` is about to overwrite, and every reason not to.
+// The devices that `csnap format`, `restore` or `check --repair` is about to write, and every reason not to.
 #pragma once
 
 #include "metaserver/device/open_device.h"
@@ -26,8 +26,9 @@ struct store_target {
   std::optional<store_lock> lock;
   std::string destroys;  // one line about the store that is there now; empty: none
 };
-// Errors: busy (in use, or a server runs on it; no --force helps), exists (holds a store, and not `force`),
-// those of open_device().
+// Whatever it holds. Errors: busy (in use, or a server runs on it; no --force helps), those of open_device().
+result<store_target> claim_device(const std::string &where);
+// Errors: as above, and exists (holds a store, and not `force`).
 result<store_target> claim_target(const std::string &where, bool force);
 
 }  // namespace csnap::cli

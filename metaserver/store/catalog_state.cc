@@ -24,6 +24,14 @@ const snapshot_info *catalog_state::find_snapshot(volume_id volume, std::string_
   return found == d.live_names.end() ? nullptr : &d.snapshots.at(found->second);
 }
 
+std::vector<unique_id> catalog_state::requests_in_order() const {
+  std::map<std::uint64_t, unique_id> by_counter;
+  for (const auto &[place, request] : requests_) by_counter[request.counter] = request.id;
+  std::vector<unique_id> out;
+  for (const auto &[counter, id] : by_counter) out.push_back(id);
+  return out;
+}
+
 void catalog_state::note(catalog_kind kind, std::uint64_t id, std::uint64_t sub) {
   changed_.insert(tree_key::of(static_cast<std::uint32_t>(kind), id, sub));
 }

@@ -57,6 +57,7 @@ class catalog_state {
   const volume_info *find_volume(std::string_view name) const;
   const snapshot_info *find_snapshot(volume_id volume, std::string_view name) const;
   bool request_done(const unique_id &request) const { return known_requests_.contains(request); }
+  std::vector<unique_id> requests_in_order() const;   // those that are remembered, oldest first
 
   // ---- changes; each keeps the indexes and notes the key ----
   void put_volume(const volume_info &volume);

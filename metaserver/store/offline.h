@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,5 +60,30 @@ check_report check_store(block_device &metadata);
 
 // Streams the whole metadata as JSON text (docs/format.md, "Dump"), in pieces to `out`.
 result<> dump_store(block_device &metadata, const std::function<void(std::string_view)> &out);
+
+// Gives up to `text.size()` bytes of a dump, 0 at its end.
+using dump_source = std::function<result<std::size_t>(std::span<char> text)>;
+
+struct restore_request {
+  unique_id store;                       // drawn by the caller: nothing that lies there now can be taken for ours
+  std::function<unique_id()> draw;       // secrets, which a dump does not hold: no session can be resumed
+  std::uint64_t term_above = 0;          // of what is known to have served this store; clients heard it
+};
+
+// Writes the metadata of a dump onto `metadata` (null: onto `data`, where it was laid out for the dump), for
+// chunks that lie on `data` where the dump says; they are not touched, nor looked at. The restore generation
+// is one higher. A crash leaves a store that says that it is not finished. Everything is durable on return.
+// Errors: invalid (with the line of the dump), no_space, io.
+result<geometry> restore_store(block_device &data, block_device *metadata, const restore_request &request,
+                               const dump_source &source);
+
+struct repair_report {
+  std::vector<std::string> repaired;     // one line each: block, and which copy it was written from
+  std::vector<std::string> damaged;      // both copies of something: left as it is
+};
+// Makes the two copies of superblocks and slots alike again, each from the other, where one of them is damaged
+// or older. Guesses nothing: what exists once, or is damaged twice, stays. Every write is durable. Nobody may
+// be using the store. Errors: io; not_found (no store here), unsupported.
+result<repair_report> repair_store(block_device &device);
 
 }  // namespace csnap::store

@@ -106,6 +106,7 @@ std::string root_text(const recovered &now) {
       .count("last_snapshot", state.catalog.last_snapshot.value)
       .count("last_session", state.catalog.last_session.value)
       .count("last_reservation", state.catalog.last_reservation.value)
+      .count("request_counter", state.catalog.request_counter)
       .done();
 }
 
@@ -179,25 +180,32 @@ std::string reservation_text(const reservation_info &r) {
       .done();
 }
 
+// ,"NAME":[element, ...], the elements being given one after the other to what `fill` is called with.
+template <class Fill>
+void dump_list(const char *name, const sink &out, const Fill &fill) {
+  out(std::string(",\n\"") + name + "\":");
+  json_array list(out);
+  fill([&](const std::string &element) { list.add(element); });
+  list.end();
+}
+
 void dump_catalog(const catalog_state &catalog, const sink &out) {
-  out(",\n\"volumes\":");
-  json_array volumes(out);
-  for (const auto &[id, volume] : catalog.volumes) volumes.add(volume_text(volume));
-  volumes.end();
-  out(",\n\"snapshots\":");
-  json_array snapshots(out);
-  for (const auto &[id, volume] : catalog.volumes)
-    for (const auto &[snapshot_no, snapshot] : catalog.detail(id).snapshots)
-      snapshots.add(snapshot_text(snapshot));
-  snapshots.end();
-  out(",\n\"sessions\":");
-  json_array sessions(out);
-  for (const auto &[id, session] : catalog.sessions) sessions.add(session_text(session));
-  sessions.end();
-  out(",\n\"reservations\":");
-  json_array reservations(out);
-  for (const auto &[id, reservation] : catalog.reservations) reservations.add(reservation_text(reservation));
-  reservations.end();
+  dump_list("volumes", out, [&](const auto &add) {
+    for (const auto &[id, volume] : catalog.volumes) add(volume_text(volume));
+  });
+  dump_list("snapshots", out, [&](const auto &add) {
+    for (const auto &[id, volume] : catalog.volumes)
+      for (const auto &[snapshot_no, snapshot] : catalog.detail(id).snapshots) add(snapshot_text(snapshot));
+  });
+  dump_list("sessions", out, [&](const auto &add) {
+    for (const auto &[id, session] : catalog.sessions) add(session_text(session));
+  });
+  dump_list("reservations", out, [&](const auto &add) {
+    for (const auto &[id, reservation] : catalog.reservations) add(reservation_text(reservation));
+  });
+  dump_list("requests", out, [&](const auto &add) {
+    for (const unique_id &id : catalog.requests_in_order()) add(quoted(to_text(id)));
+  });
 }
 
 // {"VOLUME ID": [[chunk, number, place], ...], ...}
@@ -253,7 +261,7 @@ result<> dump_store(block_device &metadata, const sink &out) {
   // Replaying may need pages, and takes them in memory only: any will do.
   area_set any_area;
   any_area.fill(std::byte{0xff});
-  const auto now = recover(metadata, found->shape, *slots, any_area, offline_cache_bytes);
+  const auto now = recover(metadata, found->shape, *slots, {}, any_area, offline_cache_bytes);
   if (!now) return now.error();
   out("{\"format\":\"csnap-dump\",\"version\":1,\n\"geometry\":" + geometry_text(found->shape));
   out(",\n\"root\":" + root_text(*now));

@@ -10,7 +10,7 @@ result<label> read_label(block_device &device) {
   const auto found = read_superblock(device);
   if (!found) return found.error();
   if (found->state != format_state::ready)
-    return fail(errc::corrupt, "format of this store was interrupted: run csnap format again");
+    return fail(errc::corrupt, "format or restore of this store was interrupted: run it again");
   return label{found->shape, static_cast<device_role>(found->role)};
 }
 

@@ -51,13 +51,13 @@ def wrong_usage_is_exit_2():
     expect_failure(2, "same volume", "diff", "vol@a", "other@b", env=nowhere)
     expect_failure(2, "not offered yet", "diff", "vol@a", "vol", env=nowhere)
     expect_failure(2, "", "--server", "nonsense", "list")
-    for verb in ("clone", "rollback", "resize", "hold", "release", "send", "receive", "restore"):
+    for verb in ("clone", "rollback", "resize", "hold", "release", "send", "receive"):
         expect_failure(2, f"'{verb}' is not offered yet", verb, "vol@s", "x")
         expect_failure(2, f"'{verb}' is not offered yet", verb, "--from", "vol@s")
 
 
 def help_and_version():
-    for verb in "format create list delete rename diff status sessions check dump".split():
+    for verb in "format create list delete rename diff status sessions check dump restore".split():
         expect("Example: csnap " + verb in expect_done(verb, "--help").stdout, f"{verb} --help: no example")
     expect(expect_done("--version").stdout.startswith("csnap "), "--version")
     version = subprocess.run([SERVER, "--version"], capture_output=True, text=True, timeout=60 * SLOWNESS)
@@ -132,6 +132,59 @@ def check_and_dump():
         expect(len(done.stderr.splitlines()) == 1, f"check: {done.stderr!r}")
 
 
+def repair():
+    with tempfile.TemporaryDirectory(prefix="csnap-test-") as name:
+        d = pathlib.Path(name)
+        store, origin = make_file(d / "store", 64 << 20), make_file(d / "origin", 8 << 20)
+        expect_failure(1, "no csnap store", "check", "--repair", store)
+        expect_done("format", store, "--origin", f"vol={origin}")
+        whole = store.read_bytes()
+        with open(store, "r+b") as f:
+            for block in (0, 2, 5):
+                f.seek(block * 4096 + 200)
+                f.write(b"\xa5" * 100)
+        report = json.loads(expect_done("check", "--repair", store, "--json").stdout)
+        expect(report["ok"] and len(report["repaired"]) == 3 and report["not_repaired"] == [], f"repair: {report}")
+        expect(store.read_bytes() == whole, "what was repaired is not as before")
+        expect("nothing was repaired" in expect_done("check", "--repair", store).stdout, "repair of a whole store")
+    with Rig() as r:
+        r.start_server()
+        expect_failure(1, "is running on it", "check", "--repair", r.store)
+
+
+def dump_and_restore():
+    with Rig() as r:
+        r.start_server()
+        r.start_plugin()
+        origin = r.uri("vol")
+        before = subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 17 0 1M", origin], capture_output=True)
+        expect(before.returncode == 0, f"qemu-io: {before}")
+        r.tool("create", "vol@s")
+        subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 34 64k 256k", origin], check=True, capture_output=True)
+        expect_failure(1, "is running on it", "restore", "/dev/null", r.store, "--force")
+        r.stop()
+        dump = r.dir / "store.json"
+        dump.write_text(expect_done("dump", r.store).stdout)
+        expect_failure(1, "--force", "restore", dump, r.store)
+        (r.dir / "cut.json").write_text(dump.read_text()[:-100])
+        with open(r.store, "r+b") as f:       # the superblocks stay; slots, log and pages go
+            f.seek(2 * 4096)
+            f.write(b"\xa5" * (1 << 20))
+        expect_failure(1, "line", "restore", r.dir / "cut.json", r.store, "--force")
+        expect_failure(1, "interrupted", "check", r.store)
+        made = json.loads(expect_done("restore", dump, r.store, "--force", "--json").stdout)
+        expect(made["restore_generation"] == 2 and made["snapshots"] == 1 and made["exceptions"] > 0, f"{made}")
+        expect_done("check", r.store)
+        r.start_server()
+        r.start_plugin()
+        for pattern, where in (("17 0 1M", "vol@s"), ("34 64k 256k", "vol"), ("17 512k 512k", "vol")):
+            done = subprocess.run(["qemu-io", "-r", "-f", "raw", "-c", f"read -P {pattern}", r.uri(where)],
+                                  capture_output=True, text=True)
+            expect("Pattern verification failed" not in done.stdout and done.returncode == 0, f"{where}: {done}")
+        r.stop()
+        r.check()
+
+
 def separate_metadata():
     with tempfile.TemporaryDirectory(prefix="csnap-test-") as name:
         d = pathlib.Path(name)
@@ -189,4 +242,5 @@ def verbs_against_a_server():
 
 if __name__ == "__main__":
     run([wrong_usage_is_exit_2, help_and_version, no_server_answers, format_refuses,
-         format_refuses_what_a_server_runs_on, check_and_dump, separate_metadata, verbs_against_a_server])
+         format_refuses_what_a_server_runs_on, check_and_dump, repair, dump_and_restore,
+         separate_metadata, verbs_against_a_server])
