@@ -47,6 +47,8 @@ const char *wrong_with_chunks(const geometry &g) {
   if (g.chunks_offset_bytes % g.chunk_bytes != 0 || g.chunks_offset_bytes > device_bytes_max)
     return "offset of the chunks";
   if (g.chunk_count == 0 || g.chunk_count > device_bytes_max / g.chunk_bytes) return "number of chunks";
+  // The map of chunks lies in pages: what does not fit there is not true, and would only cost memory.
+  if (g.chunk_count / space_map_bits >= g.page_count) return "number of chunks";
   const std::uint64_t begin = g.separate_metadata ? superblock_copies * block_bytes : metadata_end(g);
   return g.chunks_offset_bytes < begin ? "offset of the chunks" : nullptr;
 }

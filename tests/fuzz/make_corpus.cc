@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Writes the first corpus of the binary targets: one input of every kind, made by the product's own encoders.
-// Run by hand when a message or record is added. Usage: make-corpus DIRECTORY (holding frame/, record/, block/)
+// Run by hand when a message or record is added. Usage: make-corpus DIRECTORY (holding a directory for each target)
 #include "metaserver/store/disk_format.h"
+#include "metaserver/store/offline.h"
 #include "metaserver/store/records.h"
 #include "metaserver/wire/frame.h"
 
+#include "tests/fuzz/sample_store.h"
 #include "tests/unit/wire/message_filler.h"
 
 #include <cstdio>
@@ -66,6 +68,103 @@ void write_blocks(const std::string &directory) {
   write_payload("superblock-payload", encode_superblock(b));
 }
 
+// A conversation: u8 flags, u8 type, u16 length and payload for each message (session_fuzz.cc).
+void write_sessions(const std::string &directory) {
+  std::vector<std::byte> bytes;
+  const auto say = [&](unsigned flags, const wire::message &what) {
+    const auto frame = wire::encode_frame({0, {}, what});
+    const std::size_t size = frame.size() - wire::frame_header_bytes;
+    for (const unsigned b : {flags, static_cast<unsigned>(what.index() + 1), static_cast<unsigned>(size & 0xff),
+                             static_cast<unsigned>(size >> 8)})
+      bytes.push_back(static_cast<std::byte>(b));
+    bytes.insert(bytes.end(), frame.begin() + wire::frame_header_bytes, frame.end());
+  };
+  wire::hello greeting;
+  greeting.role = wire::client_role::node, greeting.node = "n";
+  greeting.secret.bytes[0] = std::byte{1}, greeting.pid = 1;
+  say(0, greeting);
+  greeting.secret.bytes[0] = std::byte{2}, greeting.pid = 2;
+  say(1, greeting);
+  greeting.role = wire::client_role::tool;
+  say(2, greeting);
+  say(0, wire::open_volume{"a", {}});
+  say(1, wire::open_volume{"a", {}});
+  say(0, wire::reserve{16, {}});
+  wire::create made;
+  made.request.bytes[0] = std::byte{9}, made.members = {{"a", "s"}};
+  say(2, made);
+  say(4, wire::freeze_answer{barrier_id{1}});
+  say(5, wire::freeze_answer{barrier_id{1}});
+  write(directory + "/create", bytes);
+  say(1, wire::open_snapshot{"a", "s", {}, {}});
+  say(1, wire::map{volume_id{1}, snapshot_number{1}, chunk_no{0}});
+  wire::commit copied;
+  copied.volume = volume_id{1}, copied.epoch = {snapshot_number{1}, 0};
+  copied.entries = {{chunk_no{5}, reservation_id{1}, store_chunk{0}}, {chunk_no{6}, {}, store_chunk::zero()}};
+  say(0, copied);
+  say(8, wire::renew{});
+  say(1, wire::unshared_query{volume_id{1}, {}, chunk_no{0}, 64});
+  say(2, wire::diff{"a", "s", "", {}, {}, {}, {}});
+  say(2, wire::rename{{}, {"a", "s"}, "t"});
+  say(2, wire::remove{{}, {"a", "t"}});
+  say(2, wire::list{});
+  write(directory + "/copy-out", bytes);
+  say(32, greeting);
+  say(16, wire::renew{});
+  say(128, wire::renew{});
+  say(1, wire::goodbye{});
+  write(directory + "/endings", bytes);
+}
+
+void write_store_texts(const std::string &directory) {
+  using namespace csnap::store;
+  csnap::test::memory_device device(std::uint64_t{9} << 20);
+  format_request request;
+  request.store.bytes.fill(std::byte{1});
+  request.chunk_bytes = 4096, request.node_count = 2;
+  request.origins = {{"a", "/dev/a", 300 * 4096}, {"b", "/dev/\"b\"", 300 * 4096}};
+  check(format_store(device, nullptr, request).has_value(), "format");
+  auto e = engine::take_over(device, {});
+  csnap::test::record_source source(3, 300);
+  std::vector<std::byte> log{std::byte{2}};
+  for (int i = 0; i < 40; ++i) {
+    const record r = source.next(**e);
+    if (std::holds_alternative<volume_added>(r) || !(*e)->append(r)) continue;
+    const auto encoded = encode_record(r);
+    log.insert(log.end(), encoded.begin(), encoded.end());
+  }
+  check(csnap::test::run_log_batch(**e, device).has_value(), "log");
+  std::string text;
+  check(dump_store(device, [&](std::string_view piece) { text += piece; }).has_value(), "dump");
+  write(directory + "/dump/history", std::as_bytes(std::span(text)));
+  write(directory + "/log/history", log);
+}
+
+// What a sample store's own history could go on with: records of each kind that fit it.
+void write_log_that_fits(const std::string &directory) {
+  auto device = csnap::test::make_sample_store();
+  const auto e = csnap::store::engine::open_read_only(device, 1u << 20);
+  csnap::test::record_source source(5, 4000);
+  std::vector<std::byte> log{std::byte{2}};
+  for (int i = 0; i < 30; ++i) {
+    const auto r = source.next(**e);
+    if (!(*e)->append(r)) continue;
+    const auto encoded = csnap::store::encode_record(r);
+    log.insert(log.end(), encoded.begin(), encoded.end());
+  }
+  write(directory + "/fits", log);
+}
+
+void write_patches(const std::string &directory) {
+  for (unsigned n = 0; n < 40; ++n) {
+    std::vector<std::byte> patches;
+    for (unsigned i = 0; i < 4; ++i)
+      for (const unsigned b : {n * 3 + i, 0u, 64 + (n * 37 + i * 11) % 200, 0u, (n * 91 + i) & 0xff})
+        patches.push_back(static_cast<std::byte>(b));
+    write(directory + "/" + std::to_string(n), patches);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -77,5 +176,9 @@ int main(int argc, char **argv) {
   }
   write_records(directory + "/record");
   write_blocks(directory + "/block");
+  write_sessions(directory + "/session");
+  write_store_texts(directory);
+  write_log_that_fits(directory + "/log");
+  write_patches(directory + "/image");
   return 0;
 }
