@@ -40,6 +40,7 @@ class test_server {
   void tick();
   void died(session_id session);
   bool serves() const { return stopped.empty(); }
+  memory_device &device() { return device_; }
   std::vector<std::string> conditions() const { return core->status(now).conditions; }
 
   boottime_ms now{1000000};
