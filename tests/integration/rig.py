@@ -65,6 +65,7 @@ class Rig:
                  server_args=(), plugin_args=(), origin_device=None, store_device=None, written=False):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="csnap-test-"))
         self.processes = []
+        self.at_end = []                # called, whatever happened, before the processes are killed
         self.collect_sanitizer_reports()
         self.size, self.chunk, self.volumes = size, chunk, volumes
         self.server_args, self.plugin_args = list(server_args), list(plugin_args)
@@ -210,8 +211,8 @@ class Rig:
     def json(self, *args, server=True):
         return json.loads(self.tool(*args, "--json", server=server))
 
-    def check(self):
-        code, out, err = self.try_tool("check", self.store, "--json", server=False)
+    def check(self, *args):
+        code, out, err = self.try_tool("check", self.store, *args, "--json", server=False)
         report = json.loads(out) if out else {}
         if code != 0 or not report.get("ok"):
             raise Failure(f"csnap check: exit {code}: {report.get('errors')} {err}")
@@ -234,6 +235,8 @@ class Rig:
         return self
 
     def __exit__(self, kind, value, _trace):
+        for action in self.at_end:
+            action()
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
