@@ -6,6 +6,7 @@ Which request fails, what else goes on, and that neither the volume nor a snapsh
 import contextlib
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -13,8 +14,8 @@ import time
 
 import nbd
 
-from outage_test import Later
-from rig import CHUNK, SLOWNESS, Failure, Rig, expect, run, wait_for
+from outage_test import Later, timed
+from rig import CHUNK, PLUGIN, SLOWNESS, Failure, Rig, expect, nbdkit_environment, run, wait_for
 
 SIZE = 4 << 20
 CHUNKS = SIZE // CHUNK
@@ -217,7 +218,120 @@ def a_store_that_is_gone_for_a_while():
         expect_at_last(r, with_chunk(with_chunk(OLD, 0, b"\xef" * CHUNK), 1, b"\xed" * CHUNK))
 
 
+def eio_at_a_read_of_the_metadata_stops_the_server():
+    """Fail-stop: what it cannot read it does not guess. Started again it knows everything."""
+    device = FailingDevice(64 << 20, "pread", "EIO")
+    args = ["--metadata", device.uri]
+    try:
+        with Rig(size=SIZE, plugin_args=["timeout=20"], format_args=args,
+                 server_args=[*args, "--lock", device.directory / "lock"]) as r:
+            server = r.start_server()
+            r.start_plugin()
+            h = r.connect("vol")
+            h.pwrite(OLD, 0)
+            r.tool("create", "vol@s")
+            h.pwrite(OLD[::-1], 0)
+            r.kill(server, signal.SIGTERM)              # its index is on the device now, and in no cache
+            server = r.restart_server()
+            device.fail()
+            s = r.connect("vol@s")
+            read = Later(lambda: bytes(s.pread(SIZE, 0)))
+            expect(server.wait(timeout=20 * SLOWNESS) == 1, f"the server's exit status is {server.returncode}")
+            expect("cannot be used" in r.log("server0.log"), "the reason is not in the log")
+            expect(read.is_alive(), f"a read was answered: {read.failure}")
+            device.work()
+            r.restart_server()
+            read.join(20 * SLOWNESS)
+            expect(read.outcome == OLD, f"the read that waited: {read.failure}")
+            expect(bytes(h.pread(SIZE, 0)) == OLD[::-1], "the origin")
+            r.stop()
+            r.check(*args)
+    finally:
+        device.kill()
+        shutil.rmtree(device.directory, ignore_errors=True)
+
+
+def a_slow_store_delays_what_needs_it_and_nothing_else():
+    delay = 0.5
+    with tempfile.TemporaryDirectory(prefix="csnap-slow-") as name:
+        directory = pathlib.Path(name)
+        for file in ("data", "metadata"):
+            with open(directory / file, "wb") as f:
+                f.truncate(64 << 20)
+        socket, args = directory / "sock", ["--metadata", directory / "metadata"]
+        slow = subprocess.Popen(["nbdkit", "-f", "-U", socket, "--filter=delay", "file", directory / "data",
+                                 f"wdelay={int(delay * 1000)}ms"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(socket.exists, 10, "the device")
+            with Rig(size=SIZE, format_args=args, server_args=args,
+                     store_device=f"nbd+unix:///?socket={socket}") as r:
+                r.start_server()
+                r.start_plugin()
+                h = r.connect("vol")
+                h.pwrite(OLD, 0)
+                r.tool("create", "vol@s")
+                seconds, _ = timed(lambda: h.pwrite(b"\xee" * 4096, 0))
+                expect(seconds >= delay, f"acknowledged after {seconds:.2f} s, before its copy was there")
+                copy = Later(lambda: r.connect("vol").pwrite(b"\xee" * 4096, CHUNK))
+                time.sleep(delay / 5)
+                for what, action in (("a read", lambda: h.pread(4096, 2 * CHUNK)),
+                                     ("a write that needs no copy", lambda: h.pwrite(b"\xef" * 4096, 0))):
+                    seconds, _ = timed(action)
+                    expect(seconds < delay * SLOWNESS, f"{what} took {seconds:.2f} s")
+                seconds, _ = timed(lambda: r.tool("create", "vol@t"))
+                expect(seconds < 3 * SLOWNESS, f"a create took {seconds:.2f} s")
+                copy.join(30 * SLOWNESS)
+                expect(not copy.is_alive() and copy.failure is None, f"the slow copy: {copy.failure}")
+                expect_at_last(r, with_chunk(with_chunk(OLD, 0, b"\xef" * 4096), 1, b"\xee" * 4096))
+                r.stop()
+                r.check(*args)
+        finally:
+            slow.kill()
+            slow.wait()
+
+
+def a_device_of_another_size_or_name_is_refused():
+    def refused(rig, words, *parameters):
+        done = subprocess.run(["nbdkit", "-f", "-U", rig.dir / "x.sock", PLUGIN, "server=" + rig.endpoints[0],
+                               *parameters, "--run", "true"], capture_output=True, text=True,
+                              timeout=60 * SLOWNESS, env=nbdkit_environment())
+        expect(done.returncode == 1 and words in done.stderr, f"{parameters}: {done.returncode}: {done.stderr}")
+    with Rig(volumes=("vol", "vol2")) as r:
+        r.start_server()
+        smaller = r.make_file("smaller", r.size - 4096)
+        refused(r, "no csnap store", f"store={r.origins['vol']}")
+        refused(r, "but the volume has", f"store={r.store}", f"device.vol={smaller}")
+        refused(r, "", f"store={r.store}", f"device.vol={r.dir}/nothing")
+        refused(r, "no volume of this name", f"store={r.store}", f"device.other={smaller}")
+        expect(smaller.read_bytes() == bytes(r.size - 4096), "something was written to it")
+        r.stop()
+        r.check()
+
+
+def another_store_than_the_servers_is_not_written():
+    with Rig() as r, Rig() as other:
+        r.start_server()
+        r.start_plugin()
+        h = r.connect("vol")
+        h.pwrite(OLD[:CHUNK], 0)
+        r.tool("create", "vol@s")
+        before = pathlib.Path(other.store).read_bytes()
+        own, r.store = r.store, other.store
+        wrong = r.start_plugin()
+        expect(error_of(lambda: r.connect("vol", wrong).pwrite(b"x" * 4096, 0)) == "EIO", "a write")
+        expect(error_of(lambda: r.connect("vol@s", wrong)) is not None, "a snapshot was opened")
+        expect("the server serves store" in r.log(f"nbd{wrong}.log"), "the reason is not in the log")
+        r.store = own
+        expect(pathlib.Path(other.store).read_bytes() == before, "the other store was written")
+        expect(bytes(h.pread(CHUNK, 0)) == OLD[:CHUNK], "the volume")
+        expect(bytes(r.connect("vol@s").pread(CHUNK, 0)) == OLD[:CHUNK], "the snapshot")
+        r.stop()
+        r.check()
+
+
 if __name__ == "__main__":
     run([eio_at_a_write_of_the_store, enospc_at_a_write_of_the_store, eio_at_a_write_of_the_origin,
          enospc_at_a_write_of_the_origin, eio_at_a_read_of_the_origin, eio_at_a_read_of_the_store,
-         errors_that_come_and_go_under_load, a_store_that_is_gone_for_a_while])
+         errors_that_come_and_go_under_load, a_store_that_is_gone_for_a_while,
+         eio_at_a_read_of_the_metadata_stops_the_server, a_slow_store_delays_what_needs_it_and_nothing_else,
+         a_device_of_another_size_or_name_is_refused, another_store_than_the_servers_is_not_written])
