@@ -102,7 +102,7 @@ result<> server_core::impl::decide(commit_plan &plan, const wire::commit_entry &
   const snapshot_number last_number = *last ? (*last)->number : snapshot_number{};
   const bool is_shared = plan.newest_sharing > last_number;
   // Rule 12: this question comes before those about epoch and race. A repetition must not be handed back.
-  if (is_repetition) {
+  if (is_repetition && (plan.is_current || !planted_.epoch_first)) {
     outcome = {wire::copy_fate::used, plan.is_current && !is_shared};
   } else if (const auto *r = entry.place.is_zero() ? nullptr : reservation_of(plan, entry);
              !r && !entry.place.is_zero()) {

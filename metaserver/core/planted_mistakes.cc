@@ -22,6 +22,14 @@ planted_mistakes planted_mistakes::parse(const std::vector<std::string> &names) 
       {"not_idempotent", &self::not_idempotent},
       {"offer_unchecked", &self::offer_unchecked},
       {"free_at_once", &self::free_at_once},
+      {"welcome_never_lost", &self::welcome_never_lost},
+      {"forget_requests", &self::forget_requests},
+      {"no_grace", &self::no_grace},
+      {"reuse_by_time", &self::reuse_by_time},
+      {"epoch_first", &self::epoch_first},
+      {"dying_unshared", &self::dying_unshared},
+      {"lease_without_margin", &self::lease_without_margin},
+      {"expired_not_awaited", &self::expired_not_awaited},
       {"answer_before_durable", &self::answer_before_durable},
   };
   planted_mistakes out;

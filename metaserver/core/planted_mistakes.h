@@ -21,6 +21,14 @@ struct planted_mistakes {
   bool not_idempotent{};         // a commit sent again is not recognized
   bool offer_unchecked{};        // whose reservation a commit names is not looked at
   bool free_at_once{};           // a deleted snapshot is dead while it is still being read
+  bool welcome_never_lost{};     // a hello that is said again opens a second session
+  bool forget_requests{};        // an administrator's request that was carried out is carried out again
+  bool no_grace{};               // after a takeover nobody is waited for (rule 10)
+  bool reuse_by_time{};          // what an expired session had reserved is given to others (rule 13)
+  bool epoch_first{};            // a commit sent again meets the question about its epoch first (rule 12)
+  bool dying_unshared{};         // a deleted snapshot does not count for sharing at once (rule 14)
+  bool lease_without_margin{};   // the server's lease ends when the client's does, if their clocks agree
+  bool expired_not_awaited{};   // an expired writer is not waited for
   bool answer_before_durable{};  // answers do not wait for their record
 
   // Precondition: every name is one of the above.

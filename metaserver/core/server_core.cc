@@ -48,7 +48,7 @@ server_core::impl::impl(store::engine &engine, core_options options, boottime_ms
   for (const auto &[volume, info] : engine_.volumes())
     for (const auto &[number, snapshot] : engine_.snapshots(volume))
       if (snapshot.state == store::snapshot_state::dying) deletions_.announce({volume, number}, {});
-  in_grace_ = !sessions_.all_back();
+  in_grace_ = !sessions_.all_back() && !planted_.no_grace;
   // The next master must wait for the longest lease that this one grants, so it is known before any is.
   if (values.longest_lease_ms < lease) {
     store::settings longer = values;
@@ -111,7 +111,9 @@ bool server_core::impl::can_read(const session &s, volume_id volume, snapshot_nu
 snapshot_number server_core::impl::newest_sharing(volume_id volume) const {
   const auto &snapshots = engine_.snapshots(volume);
   for (auto at = snapshots.rbegin(); at != snapshots.rend(); ++at)
-    if (at->second.counts_for_sharing()) return at->first;
+    if (at->second.counts_for_sharing() &&
+        !(planted_.dying_unshared && at->second.state == store::snapshot_state::dying))
+      return at->first;
   return {};
 }
 
@@ -144,7 +146,10 @@ void server_core::impl::lost(connection_id who) {
 
 void server_core::impl::at(boottime_ms now) {
   now_ = std::max(now_, now);
-  for (session *s : sessions_.due(now_)) expire(*s);
+  for (session *s : sessions_.due(now_)) {
+    if (planted_.reuse_by_time) end_session(s->id);
+    else expire(*s);
+  }
 }
 
 void server_core::impl::follow_up() {

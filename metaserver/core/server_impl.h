@@ -63,6 +63,10 @@ struct server_core::impl {
   session &session_of(const requester &r);
   void tell(const session &s, wire::message what);     // nothing while it is not connected
   std::uint64_t chunks_of(volume_id volume) const;
+  // An administrator's request that was carried out: its answer was lost.
+  bool was_done(const unique_id &request) const {
+    return engine_.request_done(request) && !planted_.forget_requests;
+  }
   bool has_volume(volume_id volume) const { return engine_.volumes().contains(volume); }
   bool can_read(const session &s, volume_id volume, snapshot_number number) const;
   const store::snapshot_info *live_snapshot(volume_id volume, snapshot_number number) const;
@@ -72,7 +76,8 @@ struct server_core::impl {
   // ---- session_life.cc ----
   void hello(connection_id from, const wire::envelope &what, const wire::hello &h);
   void open_session(const requester &who, const wire::hello &h);
-  void resume_session(const requester &who, const wire::hello &h);
+  std::optional<session_id> session_unknown_to(const wire::hello &h) const;
+  void resume_session(const requester &who, const wire::hello &h, record_seq rests_on);
   record_seq record_longer_lease(store::session_info info);
   void welcome_session(const requester &who, record_seq rests_on);
   boottime_ms lease_end_from_now() const;

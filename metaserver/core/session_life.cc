@@ -5,6 +5,8 @@
 #include "metaserver/core/server_impl.h"
 #include "metaserver/store/record_fields.h"
 
+#include <algorithm>
+
 namespace csnap::core {
 
 namespace {
@@ -17,7 +19,8 @@ bool is_same_process(const store::session_info &recorded, const wire::hello &h) 
 
 boottime_ms server_core::impl::lease_end_from_now() const {
   const auto &values = engine_.current_settings();
-  return boottime_ms{now_.value + values.lease_ms + values.lease_margin_ms};
+  const std::uint32_t margin_ms = planted_.lease_without_margin ? 0 : values.lease_margin_ms;
+  return boottime_ms{now_.value + values.lease_ms + margin_ms};
 }
 
 void server_core::impl::hello(connection_id from, const wire::envelope &what, const wire::hello &h) {
@@ -28,12 +31,25 @@ void server_core::impl::hello(connection_id from, const wire::envelope &what, co
   const requester who{from, what.request, {}};
   peer.role = h.role;
   if (h.role == wire::client_role::node)
-    return h.resume.value == 0 ? open_session(who, h) : resume_session(who, h);
+    return h.resume.value == 0 ? open_session(who, h) : resume_session(who, h, {});
   peer.said_hello = true;
   welcome_session(who, {});
 }
 
+// The session that this very client opened and does not know of: its welcome was lost with a connection. A
+// second one would leave the first as a writer that never answers, and whose process lives.
+std::optional<session_id> server_core::impl::session_unknown_to(const wire::hello &h) const {
+  for (const auto &[id, info] : engine_.sessions())
+    if (info.secret == h.secret && is_same_process(info, h) && sessions_.all().contains(id)) return id;
+  return std::nullopt;
+}
+
 void server_core::impl::open_session(const requester &who, const wire::hello &h) {
+  if (const auto known = planted_.welcome_never_lost ? std::nullopt : session_unknown_to(h)) {
+    wire::hello again = h;
+    again.resume = *known;
+    return resume_session(who, again, engine_.last_appended());  // its record may not be durable yet
+  }
   if (sessions_.size() >= options_.sessions_max)
     return refuse(who, errc::refused, "too many sessions: end some, or say which nodes are dead");
   store::session_info info;
@@ -56,7 +72,7 @@ void server_core::impl::open_session(const requester &who, const wire::hello &h)
   welcome_session({who.from, who.request, info.id}, *seq);
 }
 
-void server_core::impl::resume_session(const requester &who, const wire::hello &h) {
+void server_core::impl::resume_session(const requester &who, const wire::hello &h, record_seq rests_on) {
   session *s = sessions_.find(h.resume);
   const auto recorded = engine_.sessions().find(h.resume);
   if (!s || recorded == engine_.sessions().end() || !is_same_process(recorded->second, h))
@@ -72,7 +88,8 @@ void server_core::impl::resume_session(const requester &who, const wire::hello &
   connection &peer = connections_.of(who.from);
   peer.said_hello = true;
   peer.session = s->id;
-  welcome_session({who.from, who.request, s->id}, record_longer_lease(recorded->second));
+  rests_on = std::max(rests_on, record_longer_lease(recorded->second));
+  welcome_session({who.from, who.request, s->id}, rests_on);
 }
 
 // A full metadata area must not keep a session out: the longest lease is in the settings anyway.

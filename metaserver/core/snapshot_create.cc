@@ -44,7 +44,7 @@ void server_core::impl::on(const requester &who, const wire::create &m) {
     same->request = who.request;
     return;
   }
-  if (engine_.request_done(m.request)) return answer_created_again(who, m);
+  if (was_done(m.request)) return answer_created_again(who, m);
   std::vector<volume_id> volumes;
   if (const auto why = create_is_refused(m, &volumes)) return refuse(who, why->code, why->text);
   barrier &b = barriers_.begin(m, std::move(volumes));
@@ -55,7 +55,8 @@ void server_core::impl::on(const requester &who, const wire::create &m) {
 
 // Nobody is stopped for a create that cannot go on: who cannot be reached must come back first.
 void server_core::impl::freeze_when_possible(barrier &b) {
-  const auto writers = sessions_.writers_of(b.volumes);
+  auto writers = sessions_.writers_of(b.volumes);
+  if (planted_.expired_not_awaited) std::erase_if(writers, [](const session *s) { return s->expired; });
   const bool all_reachable =
       std::all_of(writers.begin(), writers.end(), [](const session *s) { return s->reachable(); });
   if (in_grace_ || !all_reachable) return;

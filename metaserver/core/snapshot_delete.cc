@@ -17,7 +17,7 @@ result<snapshot_key> server_core::impl::find_named(const wire::snapshot_pair &na
 }
 
 void server_core::impl::on(const requester &who, const wire::remove &m) {
-  if (engine_.request_done(m.request)) return answer_durably(who, wire::done{});
+  if (was_done(m.request)) return answer_durably(who, wire::done{});
   const auto key = find_named(m.snapshot);
   if (!key) return refuse(who, key.error().code, key.error().text);
   const auto seq = append(store::snapshot_deleted{m.request, key->first, key->second});
@@ -47,7 +47,7 @@ bool server_core::impl::end_one_snapshot() {
 }
 
 void server_core::impl::on(const requester &who, const wire::rename &m) {
-  if (engine_.request_done(m.request)) return answer_durably(who, wire::done{});
+  if (was_done(m.request)) return answer_durably(who, wire::done{});
   if (!is_valid_name(m.new_name)) {
     const auto why = invalid_name("snapshot", m.new_name);
     return refuse(who, why.code, why.text);

@@ -14,11 +14,11 @@ namespace csnap::server {
 
 namespace asio = boost::asio;
 
-asio_environment::asio_environment(asio::io_context &io)
+asio_environment::asio_environment(asio::io_context &io, bool one_host)
     : io_(io),
       own_boot_(client::describe_this_process().boot),
       timer_(io),
-      processes_(io, own_boot_, [this](session_id session) { died_(session); }),
+      processes_(io, own_boot_, one_host, [this](session_id session) { died_(session); }),
       workers_{asio::thread_pool(1), asio::thread_pool(1), asio::thread_pool(1)} {}
 
 asio_environment::~asio_environment() { end_jobs(); }

@@ -16,7 +16,8 @@ namespace csnap::server {
 
 class asio_environment final : public server_environment {
  public:
-  explicit asio_environment(boost::asio::io_context &io);
+  // `one_host`: see process_watch.
+  asio_environment(boost::asio::io_context &io, bool one_host);
   ~asio_environment();
   asio_environment(const asio_environment &) = delete;
   asio_environment &operator=(const asio_environment &) = delete;

@@ -135,8 +135,9 @@ void metaserver::elected(std::uint64_t term_counter) {
   options.about.address = address();
   options.about.node = options_.node;
   options.election_can_split = election_->can_split();
+  around_.emplace(io_, !election_->can_split());
   peers &others = *this;
-  master_ = std::make_unique<master>(around_, std::move(*engine), *metadata_, others, std::move(options));
+  master_ = std::make_unique<master>(*around_, std::move(*engine), *metadata_, others, std::move(options));
   log(log_level::info,
       "master of store " + csnap::to_text(shape_.store) + " in term " + csnap::to_text(master_->term()));
 }

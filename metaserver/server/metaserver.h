@@ -76,7 +76,7 @@ class metaserver final : connection_owner, peers {
   limited_log peer_log_;
   std::unique_ptr<election> election_;
   std::unique_ptr<standby> standby_;
-  asio_environment around_{io_};
+  std::optional<asio_environment> around_;  // of the master
   std::unique_ptr<master> master_;  // null: standby
 };
 

@@ -34,14 +34,21 @@ std::optional<std::uint64_t> start_of_process(std::uint32_t pid) {
 
 void trust_only_visible_process(wire::hello &said, const unique_id &own_boot) {
   const bool opens_a_session = said.role == wire::client_role::node && said.resume == session_id{};
-  if (!opens_a_session || said.boot != own_boot) return;
-  if (start_of_process(said.pid) != said.process_start) said.io_ends_with_process = false;
+  if (!opens_a_session) return;
+  if (said.boot != own_boot || start_of_process(said.pid) != said.process_start)
+    said.io_ends_with_process = false;
 }
 
 void process_watch::watch(const core::watch_process &whom) {
-  if (whom.boot != own_boot_) return;
+  const bool of_another_kernel = whom.boot != own_boot_;
+  if (of_another_kernel && !one_host_) return;
   const auto entry = std::make_shared<watched>(io_);
   watched_[whom.session] = entry;
+  const auto is_dead = [&] {
+    asio::post(io_, [this, session = whom.session, entry] { report(session, entry); });
+  };
+  // The server that opened the session saw the process under its own kernel; that kernel is gone.
+  if (of_another_kernel) return is_dead();
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(whom.pid), 0));
   const bool nobody_has_this_pid = fd < 0 && errno == ESRCH;
   if (fd < 0 && !nobody_has_this_pid) {
@@ -50,10 +57,7 @@ void process_watch::watch(const core::watch_process &whom) {
   }
   if (fd >= 0) entry->pidfd.assign(fd);
   const auto start = start_of_process(whom.pid);
-  if (nobody_has_this_pid || (start && *start != whom.process_start)) {
-    asio::post(io_, [this, session = whom.session, entry] { report(session, entry); });
-    return;
-  }
+  if (nobody_has_this_pid || (start && *start != whom.process_start)) return is_dead();
   // A pidfd becomes readable when the last thread of the process has ended. Where its start could not be read
   // this may be a later process with that pid: its end then comes after the one that we wait for.
   entry->pidfd.async_wait(asio::posix::stream_descriptor::wait_read,

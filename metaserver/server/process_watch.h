@@ -23,19 +23,21 @@ namespace csnap::server {
 std::optional<std::uint64_t> start_of_process(std::uint32_t pid);
 
 // What a hello that opens a session says about its process is believed only if we see that very process now.
-// Otherwise (another pid namespace, perhaps) "it is gone" would be no proof later, not even after a restart,
-// so the session is recorded as one whose I/O does not end with its process.
+// Otherwise (another pid namespace, perhaps, or another kernel) "it is gone" would be no proof later, not even
+// after a restart, so the session is recorded as one whose I/O does not end with its process.
 void trust_only_visible_process(wire::hello &said, const unique_id &own_boot);
 
 class process_watch {
  public:
   using on_death = std::function<void(session_id)>;
-  process_watch(boost::asio::io_context &io, const unique_id &own_boot, on_death died)
-      : io_(io), own_boot_(own_boot), died_(std::move(died)) {}
+  // `one_host`: all servers of the store ever run on one host (the election sees to it). Then a process of
+  // another boot, which trust_only_visible_process() believed at its time, ended when that host went down.
+  process_watch(boost::asio::io_context &io, const unique_id &own_boot, bool one_host, on_death died)
+      : io_(io), own_boot_(own_boot), one_host_(one_host), died_(std::move(died)) {}
   process_watch(const process_watch &) = delete;
   process_watch &operator=(const process_watch &) = delete;
 
-  // Ignored for another kernel's processes. Reports from the io_context, never from within this call.
+  // Only for processes that were believed. Reports from the io_context, never from within this call.
   void watch(const core::watch_process &whom);
   void unwatch(session_id session) { watched_.erase(session); }
 
@@ -48,6 +50,7 @@ class process_watch {
 
   boost::asio::io_context &io_;
   const unique_id own_boot_;
+  const bool one_host_;
   const on_death died_;
   std::map<session_id, std::shared_ptr<watched>> watched_;
 };

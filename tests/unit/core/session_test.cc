@@ -63,6 +63,32 @@ TEST_CASE("session: a session is taken up again with its secret and its old conn
   CHECK(stranger.take<wire::failed>(stranger.hello()).code == errc::gone);
 }
 
+static bool a_lost_welcome_leaves_no_second_session(const std::vector<std::string> &planted) {
+  test_server server(planted);
+  test_client client(server, 1);
+  const session_id first = client.session;
+  client.lose_connection();
+  client.session = session_id{};                   // as if the welcome had never come
+  const auto again = client.take<wire::welcome>(client.hello());
+  test_client other(server, 2);
+  return again.session == first && other.session != first;
+}
+TEST_CASE("session: a hello whose welcome was lost is answered with the same session") {
+  CHECK(a_lost_welcome_leaves_no_second_session({}));
+  CHECK_FALSE(a_lost_welcome_leaves_no_second_session({"welcome_never_lost"}));
+}
+
+TEST_CASE("session: a welcome that is given again still waits for the session's record") {
+  test_server server;
+  server.durable_at_once = false;
+  test_client client(server, 1);
+  client.lose_connection();
+  const auto again = client.hello();
+  REQUIRE_FALSE(client.answer(again));
+  server.make_durable();
+  CHECK(client.take<wire::welcome>(again).session.value == 1);
+}
+
 static bool an_expired_session_is_gone_until_hello(const std::vector<std::string> &planted) {
   test_server server(planted);
   test_client client(server, 1);
