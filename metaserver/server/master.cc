@@ -87,9 +87,9 @@ void master::connection_lost(core::connection_id who) {
 
 void master::after_input() {
   auto decided = core_.take_outputs();
+  for (const core::output &what : decided)
+    if (!proof_ || std::holds_alternative<core::stop_serving>(what)) carry_out(what);
   if (proof_) proof_->hold(std::move(decided));
-  else
-    for (const core::output &what : decided) carry_out(what);
   commits_.kick();
   plan_tick();
 }

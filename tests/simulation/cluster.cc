@@ -74,6 +74,13 @@ void cluster::make_disks() {
   if (options.separate_metadata) separate_metadata = std::make_unique<disk>(w, "metadata", *made.metadata, habits);
 }
 
+std::vector<disk *> cluster::all_disks() {
+  std::vector<disk *> all{store.get()};
+  for (const auto &each : origins) all.push_back(each.get());
+  if (separate_metadata) all.push_back(separate_metadata.get());
+  return all;
+}
+
 void cluster::start_server(std::size_t number) {
   if (servers[number]) old_servers_.push_back(std::move(servers[number]));
   const place &p = server_places[number];
@@ -82,6 +89,7 @@ void cluster::start_server(std::size_t number) {
   setup.address = p.name;
   setup.node = static_cast<std::uint32_t>(number);
   setup.cache_bytes = options.cache_bytes;
+  setup.on_unprovable = [this] { has_unprovable_death = true; };
   setup.on_send = [this](const wire::envelope &what) { judged->server_says(what); };
   if (bug != nullptr) bug->change(setup);
   servers[number] = std::make_unique<server_process>(w, net, election, metadata(), self, std::move(setup));
@@ -131,6 +139,7 @@ void cluster::power_cut() {
   ++count.power_cuts;
   for (const auto &p : w.processes())
     if (p.get() != tool_process) p->kill();
+  if (options.remote_data || options.several_hosts) has_unprovable_death = true;
   const auto cut = [](disk &d) {
     const auto result = d.power_cut();
     sometimes(probe::sectors_lost, result.lost > 0);

@@ -36,6 +36,7 @@ class cluster {
   election_oracle election;
   std::vector<std::unique_ptr<disk>> origins;
   std::unique_ptr<disk> store, separate_metadata;
+  std::vector<disk *> all_disks();
   disk &metadata() { return separate_metadata ? *separate_metadata : *store; }
   std::unique_ptr<judge> judged;
   run_counters count;

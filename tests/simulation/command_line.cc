@@ -64,11 +64,13 @@ int run_one(const wishes &w) {
   std::printf("seed %llu: %s\n", static_cast<unsigned long long>(w.seed), describe(options).c_str());
   std::fflush(stdout);
   const verdict v = run(options, w.bug, w.verbose);
-  std::printf("trace %016llx, %llu events, %llu operations, %llu snapshots, %llu reads of them, %llu elections\n%s%s%s\n",
+  std::printf("trace %016llx, %llu events, %llu operations, %llu snapshots, %llu reads of them, %llu elections\n"
+              "%s%s%s\n",
               static_cast<unsigned long long>(v.hash), static_cast<unsigned long long>(v.events),
               static_cast<unsigned long long>(v.operations), static_cast<unsigned long long>(v.snapshots),
               static_cast<unsigned long long>(v.snapshot_reads), static_cast<unsigned long long>(v.elections),
-              v.failed() ? "WRONG, says " : "nothing is wrong", v.checker.c_str(), v.failed() ? (": " + v.text).c_str() : "");
+              v.failed() ? "WRONG, says " : "nothing is wrong", v.checker.c_str(),
+              v.failed() ? (": " + v.text).c_str() : "");
   return v.failed() ? 1 : 0;
 }
 

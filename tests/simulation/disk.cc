@@ -67,7 +67,8 @@ void disk::settle(const operation_ptr &op) {
 void disk::land_write(const operation_ptr &op, std::size_t from, std::size_t to) {
   std::uint64_t at = op->offset + from;
   if (lies.drops_writes && chance_.one_in(40)) return;
-  const bool astray = (lies.misdirects && chance_.one_in(40)) || (at >= faults.tricks_from && happens(faults.misdirected));
+  const bool astray = (lies.misdirects && chance_.one_in(40)) ||
+                      (at >= faults.tricks_from && happens(faults.misdirected));
   if (astray) {
     const std::uint64_t wrong = at + image_block_bytes * static_cast<std::uint64_t>(chance_.between(1, 5));
     if (wrong + (to - from) <= image.size_bytes()) {
@@ -84,7 +85,8 @@ void disk::take_read(const operation_ptr &op) {
   if (!op->sender->alive()) return;     // the buffer is on a stack that may be another fiber's by now
   image.read(op->offset, op->into);
   const bool whole = op->into.size() == image_block_bytes && op->offset % image_block_bytes == 0;
-  const bool stale = (lies.stale_reads && chance_.one_in(20)) || (op->offset >= faults.tricks_from && happens(faults.stale_reads));
+  const bool stale = (lies.stale_reads && chance_.one_in(20)) ||
+                     (op->offset >= faults.tricks_from && happens(faults.stale_reads));
   if (!whole || !stale) return;
   if (const std::byte *older = image.older_version(op->offset / image_block_bytes)) {
     sometimes(probe::read_stale);

@@ -45,7 +45,7 @@ class disk {
   disk &operator=(const disk &) = delete;
 
   disk_image image;
-  const disk_habits habits;
+  disk_habits habits;
   disk_faults faults;
   disk_lies lies;
   std::function<void(std::uint64_t offset, std::uint64_t length)> misdirected;   // where one landed instead

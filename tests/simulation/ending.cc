@@ -22,15 +22,26 @@ void in_node(cluster &c, node_process &node, const std::function<void()> &what) 
   while (!*over && node.self().alive()) c.w.sleep(5 * millisecond);
 }
 
+// One that lives; waits for it.
+node_process &some_node(cluster &c, prng &chance) {
+  for (;;) {
+    node_process &node = *c.nodes[chance.below(c.nodes.size())];
+    if (node.self().alive() && node.is_ready()) return node;
+    c.w.sleep(10 * millisecond);
+  }
+}
+
 void read_everything(cluster &c, prng &chance) {
   for (const auto &[key, known] : c.judged->names) {
     if (known.exists != judge::existence::yes || c.judged->failed()) continue;
-    node_process &node = *c.nodes[chance.below(c.nodes.size())];
+    node_process &node = some_node(c, chance);
     in_node(c, node, [&c, &node, key = key] {
       const volume_id volume{key.first};
       const auto opened = node.client().open_snapshot(key.first == 1 ? "a" : "b", key.second);
-      if (!opened) return c.judged->wrong("catalog", "snapshot " + key.second + " cannot be opened: " + opened.error().text);
-      plugin::snapshot_io io({volume, opened->number, opened->size_bytes}, node.origin(volume), node.store(), node.client());
+      if (!opened)
+        return c.judged->wrong("catalog", key.second + " cannot be opened: " + opened.error().text);
+      plugin::snapshot_io io({volume, opened->number, opened->size_bytes}, node.origin(volume), node.store(),
+                             node.client());
       std::vector<std::byte> bytes(c.volume_bytes());
       const auto done = io.read(0, bytes);
       if (!done) return c.judged->wrong("refused", "a snapshot cannot be read: " + done.error().text);
@@ -40,7 +51,7 @@ void read_everything(cluster &c, prng &chance) {
     });
   }
   for (std::uint32_t v = 1; v <= c.options.volumes && !c.judged->failed(); ++v) {
-    node_process &node = *c.nodes[chance.below(c.nodes.size())];
+    node_process &node = some_node(c, chance);
     in_node(c, node, [&c, &node, v] {
       std::vector<std::byte> bytes(c.volume_bytes());
       const nanoseconds began = c.w.now();
@@ -130,8 +141,9 @@ void check_what_is_left(cluster &c) {
   const store::check_report report = store::check_store(device);
   if (!report.ok()) return c.judged->wrong("accounting", report.errors.front());
   if (report.snapshots != 0 || report.exceptions != 0 || report.chunks_owned != 0)
-    return c.judged->wrong("leak", std::to_string(report.chunks_owned) + " chunks and " + std::to_string(report.exceptions) +
-                                       " exceptions of " + std::to_string(report.snapshots) + " snapshots are left");
+    return c.judged->wrong("leak", std::to_string(report.chunks_owned) + " chunks and " +
+                                       std::to_string(report.exceptions) + " exceptions of " +
+                                       std::to_string(report.snapshots) + " snapshots are left");
   if (!c.has_unprovable_death && report.chunks_reserved != 0)
     c.judged->wrong("leak", std::to_string(report.chunks_reserved) + " chunks stay reserved");
 }

@@ -29,7 +29,15 @@ void judge::capture(volume_id volume, const epoch_id &epoch) {
   if (found != truths_.end() && (found->second.nonce == epoch.nonce || epoch.nonce == 0)) return;
   world_.say("snapshot %llu of volume %u is what the origin holds now",
              static_cast<unsigned long long>(epoch.number.value), volume.value);
-  truths_.insert_or_assign(key, truth{*origins_[volume.value - 1], epoch.nonce});
+  // Nobody was told of it before; if somebody was told of a later one, nobody wrote in between.
+  const auto later = truths_.upper_bound(key);
+  const bool has_later = later != truths_.end() && later->first.first == volume.value;
+  if (has_later && found == truths_.end()) {
+    sometimes(probe::snapshot_known_late);
+    truths_.emplace(key, truth{later->second.content, epoch.nonce});
+  } else {
+    truths_.insert_or_assign(key, truth{*origins_[volume.value - 1], epoch.nonce});
+  }
 }
 
 // While a barrier is on nobody writes, and who is told an epoch may write from then on.

@@ -151,7 +151,8 @@ struct nemesis {
 void start_nemesis(cluster &c) {
   const auto made = std::make_shared<nemesis>(c);
   c.bad_luck = made;
-  if (c.options.has(fault::connection_loss)) c.net.lost_per_million = static_cast<unsigned>(made->chance.between(0, 5000));
+  if (c.options.has(fault::connection_loss))
+    c.net.lost_per_million = static_cast<unsigned>(made->chance.between(0, 20000));
   c.w.after(made->chance.between(0, c.options.pause_between_faults), nullptr, [of = made.get()] { of->go_on(); });
 }
 

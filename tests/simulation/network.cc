@@ -48,7 +48,9 @@ void network::connect(process &from, mailbox &box, const std::string &place, con
       if (const auto alive = weak.lock()) alive->close();
     });
   }
-  world_.after(some_latency(), there.owner, [&there, far] {
+  const nanoseconds until_accepted = some_latency();
+  far->last_ready_ = world_.now() + until_accepted;   // nothing arrives before it
+  world_.after(until_accepted, there.owner, [&there, far] {
     if (far->open_) there.box->post([&there, far] { there.accept(far); });
   });
   world_.after(some_latency(), &from, [&box, near, opened] {
@@ -68,7 +70,8 @@ void network::lose_some(unsigned per_mille) {
       last.bytes.resize(chance_.below(last.bytes.size() + 1));
     }
     end->lose(chance_.between(0, 2) * millisecond);
-    if (const auto peer = end->peer_.lock()) peer->lose(chance_.one_in(4) ? chance_.between(0, 2 * second) : millisecond);
+    const nanoseconds noticed_after = chance_.one_in(4) ? chance_.between(0, 2 * second) : millisecond;
+    if (const auto peer = end->peer_.lock()) peer->lose(noticed_after);
   }
 }
 

@@ -65,7 +65,10 @@ void node_process::begin() {
   plugin::barrier_drain::hooks d;
   d.take_drains = [this] { return client_->take_drains(); };
   d.flush_origin = [this](volume_id volume) { return origin(volume).flush(); };
-  d.drained = [this](barrier_id barrier) { client_->drained(barrier); };
+  d.drained = [this](barrier_id barrier) {
+    world_.say("%s has drained for barrier %llu", self_.name().c_str(), static_cast<unsigned long long>(barrier.value));
+    client_->drained(barrier);
+  };
   d.log = [this](const std::string &text) {
     sometimes(probe::barrier_flush_failed);
     world_.say("%s: %s", self_.name().c_str(), text.c_str());

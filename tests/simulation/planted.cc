@@ -35,7 +35,8 @@ planted_bug server_bug(std::string name, bool server_setup::*which, std::string 
   b.in_server = [which](server_setup &s) { s.*which = true; };
   return b;
 }
-planted_bug disk_bug(std::string name, bool disk_lies::*which, bool origins, bool store, bool metadata, std::string what) {
+planted_bug disk_bug(std::string name, bool disk_lies::*which, bool origins, bool store, bool metadata,
+                     std::string what) {
   planted_bug b{std::move(name), where::world, std::move(what), {}, {}, {}};
   b.in_world = [which, origins, store, metadata](cluster &c) {
     if (origins)
@@ -61,6 +62,14 @@ std::vector<planted_bug> make_list() {
   add(core("offer_unchecked", "whose reservation a commit names is not looked at"));
   add(core("free_at_once", "a deleted snapshot is dead while it is still being read"));
   add(core("answer_before_durable", "answers do not wait for their record"));
+  add(core("welcome_never_lost", "a hello that is said again opens a second session"));
+  add(core("forget_requests", "an administrator's request that was carried out is carried out again"));
+  add(core("no_grace", "after a takeover nobody is waited for"));
+  add(core("reuse_by_time", "what an expired session had reserved is given to others"));
+  add(core("epoch_first", "a commit sent again meets the question about its epoch first"));
+  add(core("dying_unshared", "a deleted snapshot does not count for sharing at once"));
+  add(core("lease_without_margin", "the server adds nothing to a lease for drift"));
+  add(core("expired_not_awaited", "a create does not wait for a writer whose lease is over"));
   add(machine("keep_bitmap", "the unshared bitmap is kept over an epoch"));
   add(machine("late_answer", "an answer of an older epoch sets its bits"));
   add(machine("no_drain", "a barrier is answered with writes in flight"));
@@ -90,7 +99,8 @@ std::vector<planted_bug> make_list() {
   add(server_bug("eof_is_death", &s::eof_is_death, "a lost connection counts as proof of death"));
   add(server_bug("death_before_io_ends", &s::death_before_io_ends, "a killed process is gone with I/O in flight"));
   add(server_bug("lease_on_wall_clock", &s::time_is_wall_clock, "the server's leases are on the wall clock"));
-  planted_bug monotonic{"lease_stands_still", where::node_world, "the client's lease stands still while the machine sleeps", {}, {}, {}};
+  planted_bug monotonic{"lease_stands_still", where::node_world,
+                        "the client's lease stands still while the machine sleeps", {}, {}, {}};
   monotonic.in_node = [](node_setup &n) { n.time_is_monotonic = true; };
   add(monotonic);
   using l = disk_lies;
@@ -99,10 +109,12 @@ std::vector<planted_bug> make_list() {
   add(disk_bug("origin_drops_writes", &l::drops_writes, true, false, false, "an origin loses writes"));
   add(disk_bug("origin_misdirects", &l::misdirects, true, false, false, "an origin's writes go astray"));
   add(disk_bug("origin_stale_reads", &l::stale_reads, true, false, false, "an origin reads what was there before"));
-  add(disk_bug("origin_acknowledges_early", &l::acknowledges_early, true, false, false, "an origin's writes land after their end"));
+  add(disk_bug("origin_acknowledges_early", &l::acknowledges_early, true, false, false,
+               "an origin's writes land after their end"));
   add(disk_bug("store_flush_lies", &l::flush_does_nothing, false, true, false, "the store's flush does nothing"));
   add(disk_bug("store_drops_writes", &l::drops_writes, false, true, false, "the store loses writes"));
-  add(disk_bug("store_hides_flush_errors", &l::flush_errors_hidden, false, true, false, "a failed flush of the store succeeds"));
+  add(disk_bug("store_hides_flush_errors", &l::flush_errors_hidden, false, true, false,
+               "a failed flush of the store succeeds"));
   add(disk_bug("metadata_fua_lies", &l::fua_ignored, false, false, true, "the metadata device's FUA does nothing"));
   add(disk_bug("metadata_drops_writes", &l::drops_writes, false, false, true, "the metadata device loses writes"));
   planted_bug swaps{"messages_overtake", where::world, "messages of a connection overtake each other", {}, {}, {}};

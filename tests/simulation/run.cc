@@ -32,6 +32,8 @@ void heal(cluster &c) {
   c.net.heal();
   c.net.lost_per_million = 0;
   c.net.habits.slow_per_mille = 0;
+  c.net.habits.latency_max = network_habits().latency_max;
+  for (disk *each : c.all_disks()) each->habits.slow_per_mille = 0;
   c.set_faults(false);
   for (const auto &p : c.w.processes())
     while (p->alive() && p->frozen()) p->thaw();
@@ -43,6 +45,11 @@ void heal(cluster &c) {
 void keep_alive(cluster &c) {
   c.restart_the_dead(20 * millisecond);
   if (!c.is_ending) c.w.after(100 * millisecond, nullptr, [&c] { keep_alive(c); });
+}
+
+// Everything that was begun has ended, and enough was.
+bool is_quiet(const cluster &c) {
+  return c.busy_threads == 0 && (c.count.operations >= 20 || c.operations_left == 0);
 }
 
 void simulate(cluster &c) {
@@ -57,9 +64,9 @@ void simulate(cluster &c) {
   heal(c);
   keep_alive(c);
   const nanoseconds end = c.w.now() + patience(c.options);
-  turns_in_circles(c.w.run_until(end, [&] { return stops() || c.busy_threads == 0; }));
-  if (c.busy_threads > 0 && !stops())
-    c.judged->wrong("alive", std::to_string(c.busy_threads) + " operations have not ended");
+  turns_in_circles(c.w.run_until(end, [&] { return stops() || is_quiet(c); }));
+  if (!is_quiet(c) && !stops())
+    c.judged->wrong("alive", "operations have not ended: " + std::to_string(c.busy_threads));
   if (stops()) return;
   bool is_over = false;
   start_ending(c, &is_over);

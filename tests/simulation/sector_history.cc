@@ -51,7 +51,8 @@ std::string sector_history::read_ended(range where, const std::byte *bytes, nano
       if (e.id == *id && e.began <= now && !overwritten(&e)) match = &e, ++matches;
     if (match == nullptr) {
       const bool known = std::any_of(of.begin(), of.end(), [&](const entry &e) { return e.id == *id; });
-      return place + " reads write " + std::to_string(*id) + (known ? ", which was overwritten before" : ", which is not of its past");
+      return place + " reads write " + std::to_string(*id) +
+             (known ? ", which was overwritten before" : ", which is not of its past");
     }
     // What one read saw, every later one sees, or something newer.
     if (matches == 1 && match->ended > now) match->ended = now;

@@ -22,7 +22,7 @@ std::uint64_t *counts = nullptr;
 namespace {
 
 constexpr std::uint64_t batch_seeds = 50;
-constexpr unsigned seconds_for_a_seed = 120;
+constexpr unsigned seconds_for_a_seed = 60;
 
 // What a child tells: in memory that it shares with its parent.
 struct report {
@@ -117,7 +117,8 @@ range_result run_range(const range_request &request) {
     for (std::size_t p = 0; p < probe_count; ++p) result.probes[p] += told.probe_counts[p];
     if (told.is_wrong) result.findings.push_back({told.seed, told.checker, told.text});
     else if (!told.is_finished)
-      result.findings.push_back({told.seed, "crash", WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "exit"});
+      result.findings.push_back(
+          {told.seed, "crash", WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "exit"});
     ::munmap(found->second.told, sizeof(report));
     running.erase(found);
   }

@@ -145,6 +145,7 @@ void server_process::send(core::connection_id to, const wire::envelope &what) {
   if (found == peers_.end()) return;
   if (const auto *w = std::get_if<wire::welcome>(&what.body)) found->second->session = w->session;
   if (setup_.on_send) setup_.on_send(what);
+  if (what.request == 0) world_.say("%s says %s", self_.name().c_str(), wire::message_name(what.body));
   found->second->pipe->send(wire::encode_frame(what));
 }
 
@@ -207,12 +208,16 @@ void server_process::limit_claims(wire::hello &said) {
   if (said.role != wire::client_role::node || said.resume != session_id{}) return;
   const bool visible = said.boot == self_.where().boot &&
                        find_process(world_, self_.where(), said.pid, said.process_start) != nullptr;
-  if (!visible) said.io_ends_with_process = false;
+  if (visible) return;
+  sometimes(probe::hello_of_an_invisible_process);
+  said.io_ends_with_process = false;
+  if (setup_.on_unprovable) setup_.on_unprovable();
 }
 
 void server_process::watch(const core::watch_process &whom, std::function<void(session_id)> died) {
   died_ = std::move(died);
-  if (whom.boot != self_.where().boot) return;
+  const bool of_another_kernel = whom.boot != self_.where().boot;
+  if (of_another_kernel && election_.can_split()) return;
   const std::uint64_t number = ++last_watch_;
   watched_[whom.session] = number;
   const auto report = [this, session = whom.session, number] {
@@ -224,6 +229,8 @@ void server_process::watch(const core::watch_process &whom, std::function<void(s
       died_(session);
     });
   };
+  sometimes(probe::session_of_an_earlier_boot, of_another_kernel);
+  if (of_another_kernel) return report();
   process *const client = find_process(world_, self_.where(), whom.pid, whom.process_start);
   if (client == nullptr) return report();
   const auto later = [this, report] { world_.after(microsecond, &self_, report); };

@@ -33,6 +33,7 @@ struct server_setup {
   bool death_before_io_ends = false;   // planted: a killed process counts as gone with I/O in flight
   bool time_is_wall_clock = false;     // planted
   std::function<void(const wire::envelope &)> on_send;   // for the checkers
+  std::function<void()> on_unprovable;                   // a session was opened whose end nobody can prove
 };
 
 class server_process final : server::peers, server::server_environment {

@@ -53,7 +53,8 @@ reductions shrink(std::uint64_t seed, const planted_bug *bug, const reductions &
     less(&reductions::nodes, now.nodes), less(&reductions::servers, now.servers);
     less(&reductions::volumes, now.volumes), less(&reductions::threads, now.threads_per_node);
     less(&reductions::operations, now.operations_max);
-    for (nanoseconds d = now.duration / 2; d > millisecond && d < now.duration - 10 * millisecond; d += (now.duration - d) / 2) {
+    for (nanoseconds d = now.duration / 2; d > millisecond && d < now.duration - 10 * millisecond;
+         d += (now.duration - d) / 2) {
       reductions candidate = best;
       candidate.duration_ms = d / millisecond;
       if (try_it(candidate)) {

@@ -48,6 +48,7 @@ void sim_client::connect() {
   } else {
     ++next_server_;
   }
+  world_.say("%s connects to %s", owner_.name().c_str(), where.c_str());
   net_.connect(
       owner_, box_, setup_.place, where, [this](pipe_ptr made) { opened(std::move(made)); },
       [this] { lost(); });
@@ -59,6 +60,7 @@ void sim_client::opened(pipe_ptr made) {
   up_since_ = world_.now();
   connection_->on_bytes = [this](std::span<const std::byte> bytes) { received(bytes); };
   connection_->on_closed = [this] { lost(); };
+  world_.say("%s is connected", owner_.name().c_str());
   machine_.connected(now());
   pump();
 }
@@ -80,6 +82,7 @@ void sim_client::received(std::span<const std::byte> bytes) {
 }
 
 void sim_client::lost() {
+  world_.say("%s has lost its connection", owner_.name().c_str());
   if (connection_) {
     connection_.reset();
     machine_.disconnected(now());

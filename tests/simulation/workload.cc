@@ -10,6 +10,8 @@
 namespace csnap::simulation {
 namespace {
 
+constexpr std::uint64_t operations_min = 20;
+
 struct thread {
   cluster &c;
   node_process &node;
@@ -29,6 +31,7 @@ struct thread {
       r.count = std::min(per_chunk * static_cast<std::uint64_t>(large ? chance.between(1, 5) : 1), sectors - r.first);
     }
     if (chance.one_in(12)) r.first = sectors - r.count;
+    if (chance.one_in(3)) r.first = std::min(r.first % (2 * per_chunk), sectors - r.count);  // all meet here
     return r;
   }
 
@@ -43,7 +46,8 @@ struct thread {
       default: break;
     }
     if (why.code == errc::io && io) return;
-    if ((why.code == errc::gone || why.code == errc::not_found) && may_be_gone) return;
+    const bool says_gone = why.code == errc::gone || why.code == errc::not_found || why.code == errc::refused;
+    if (says_gone && may_be_gone) return;
     // Where a disk or a peer is slow beyond a lease, a read may fail after many attempts.
     c.judged->wrong("refused", std::string(what) + " failed: " + why.text);
   }
@@ -62,7 +66,11 @@ struct thread {
     std::vector<std::byte> bytes(kind < 7 ? length : 0);
     for (std::uint64_t s = 0; kind < 7 && s < where.count; ++s)
       put_stamp(bytes.data() + s * sector_bytes,
-                {.volume = volume.value, .sector = where.first + s, .id = id, .node = node.number(), .thread = number});
+                {.volume = volume.value,
+                 .sector = where.first + s,
+                 .id = id,
+                 .node = node.number(),
+                 .thread = number});
     const auto how = fua ? durability::durable : durability::cached;
     const auto done = node.write(volume, [&](plugin::origin_io &io) {
       if (kind < 7) return io.write(offset, bytes, how);
@@ -90,8 +98,8 @@ struct thread {
     if (!done) return explain("a read", done.error(), false);
     ++c.judged->count.reads;
     sometimes(probe::origin_read);
-    if (const auto why = c.judged->history(volume.value).read_ended(where, bytes.data(), began, c.w.now()); !why.empty())
-      c.judged->wrong("register", why);
+    const auto why = c.judged->history(volume.value).read_ended(where, bytes.data(), began, c.w.now());
+    if (!why.empty()) c.judged->wrong("register", why);
   }
 
   void flush() {
@@ -119,8 +127,9 @@ struct thread {
     const auto all = candidates();
     if (all.empty()) return read();
     const named which = all[chance.below(all.size())];
+    const bool was_moving = may_be_gone(which);
     const auto opened = node.client().open_snapshot(which.volume.value == 1 ? "a" : "b", which.name);
-    if (!opened) return explain("opening a snapshot", opened.error(), may_be_gone(which));
+    if (!opened) return explain("opening a snapshot", opened.error(), was_moving || may_be_gone(which));
     plugin::snapshot_io io({opened->id, opened->number, opened->size_bytes}, node.origin(which.volume), node.store(),
                            node.client());
     for (auto rounds = chance.between(1, 3); rounds > 0 && !c.judged->failed(); --rounds) {
@@ -155,29 +164,31 @@ struct thread {
     if (all.size() < 2) return flush();
     named one = all[chance.below(all.size())], other = all[chance.below(all.size())];
     const std::string volume = one.volume.value == 1 ? "a" : "b";
+    const bool moving = may_be_gone(one) || may_be_gone(other);
     const auto a = node.client().open_snapshot(volume, one.name);
-    if (!a) return explain("opening a snapshot", a.error(), may_be_gone(one));
+    if (!a) return explain("opening a snapshot", a.error(), moving || may_be_gone(one));
     const auto b = node.client().open_snapshot(volume, other.name);
     if (b) {
       const auto &older = a->number < b->number ? *a : *b, &newer = a->number < b->number ? *b : *a;
       plugin::difference_io io({older.id, older.number, newer.number, newer.size_bytes}, c.options.chunk_bytes,
                                node.client());
-      check_difference(io, older, newer, may_be_gone(one) || may_be_gone(other));
+      check_difference(io, older, newer, [&] { return moving || may_be_gone(one) || may_be_gone(other); });
       node.client().close_snapshot(b->id, b->number);
     } else {
-      explain("opening a snapshot", b.error(), may_be_gone(other));
+      explain("opening a snapshot", b.error(), moving || may_be_gone(other));
     }
     node.client().close_snapshot(a->id, a->number);
   }
 
   void check_difference(plugin::difference_io &io, const wire::snapshot_opened &older,
-                        const wire::snapshot_opened &newer, bool gone) {
+                        const wire::snapshot_opened &newer, const std::function<bool()> &gone) {
     const auto list = io.extents(0, c.volume_bytes(), false);
-    if (!list) return explain("a difference", list.error(), gone);
+    if (!list) return explain("a difference", list.error(), gone());
     ++c.judged->count.diffs;
     sometimes(probe::difference_read);
     for (const auto &e : *list)
-      for (std::uint64_t at = e.offset; at < e.offset + e.length; at += c.options.chunk_bytes - at % c.options.chunk_bytes) {
+      for (std::uint64_t at = e.offset; at < e.offset + e.length;
+           at += c.options.chunk_bytes - at % c.options.chunk_bytes) {
         const std::uint64_t chunk = at / c.options.chunk_bytes;
         if (e.type == plugin::extent_hole && c.judged->chunk_differs(older.id, older.number, newer.number, chunk))
           c.judged->wrong("difference", "chunk " + std::to_string(chunk) + " changed and is not in the difference");
@@ -206,9 +217,13 @@ void start_threads(cluster &c, node_process &node) {
   for (unsigned t = 0; t < c.options.threads_per_node; ++t)
     node.self().start([&c, &node, t] {
       prng chance = c.w.stream(node.self().name() + "." + std::to_string(node.self().pid()) + "." + std::to_string(t));
-      while (!c.is_healed && c.operations_left > 0 && !c.judged->failed()) {
+      // Something must have happened, however bad the weather was.
+      const auto goes_on = [&c] {
+        return !c.judged->failed() && c.operations_left > 0 && (!c.is_healed || c.count.operations < operations_min);
+      };
+      while (goes_on()) {
         c.w.sleep(chance.between(0, 2 * c.options.pause_between_operations));
-        if (c.is_healed || c.operations_left == 0) break;
+        if (!goes_on()) break;
         --c.operations_left;
         ++c.busy_threads;
         // Counted down also when the process dies in it.

@@ -166,7 +166,8 @@ struct mailbox::shared {
 
 mailbox::mailbox(world &w, process &owner) : shared_(std::make_shared<shared>()) {
   fiber &worker = owner.start([&w, box = shared_] {
-    for (;;) {
+    for (unsigned handled = 1;; ++handled) {
+      if (handled % 64 == 0) w.sleep(microsecond);  // work takes time: nobody turns in circles for ever
       while (box->waiting.empty()) {
         box->idle = true;
         w.wait();
