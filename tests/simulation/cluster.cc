@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/simulation/cluster.h"
 
+#include "metaserver/store/offline.h"
 #include "tests/simulation/formatted_store.h"
 #include "tests/simulation/probes.h"
 
@@ -171,6 +172,14 @@ void cluster::set_faults(bool on) {
   if (has(fault::metadata_errors)) {
     metadata().faults.read_errors = some() / 4, metadata().faults.write_errors = some() / 2;
     metadata().faults.flush_errors = some() / 4;
+  }
+  if (has(fault::damage)) {                                // a page says of which generation it is
+    image_device device(metadata().image);
+    if (const auto label = store::read_label(device)) {
+      metadata().faults.stale_from = label->shape.pages_offset_bytes;
+      metadata().faults.stale_reads = some();
+      metadata().image.remember_versions(metadata().faults.stale_from / image_block_bytes);
+    }
   }
   if (has(fault::device_full) && options.separate_metadata) store->faults.no_new_blocks = chance_.one_in(2);
 }

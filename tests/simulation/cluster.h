@@ -18,6 +18,11 @@
 
 namespace csnap::simulation {
 
+struct damaged_block {
+  std::uint64_t block;
+  std::vector<std::byte> original, damaged;
+};
+
 struct run_counters {
   std::uint64_t crashes = 0, power_cuts = 0, freezes = 0, elections = 0, operations = 0, errors = 0;
 };
@@ -41,6 +46,7 @@ class cluster {
   std::unique_ptr<judge> judged;
   run_counters count;
 
+  std::vector<damaged_block> damage;           // in the order in which it was done
   bool is_healed = false, is_ending = false;
   // Sessions whose death nobody can prove: from then on a create may be refused for ever.
   bool has_unprovable_death = false;
@@ -86,6 +92,9 @@ void start_tools(cluster &c);
 result<> make_snapshot(cluster &c, prng &chance, bool group, std::string *name);
 bool list_all(cluster &c, std::vector<wire::snapshot_entry> *all);
 result<> remove_snapshot(cluster &c, const std::pair<std::uint32_t, std::string> &name);
+// damage.cc
+void damage_metadata(cluster &c, prng &chance);
+void check_damage(cluster &c);
 // nemesis.cc
 void start_nemesis(cluster &c);
 // ending.cc: reads everything, deletes everything, ends everybody; false: not yet over.

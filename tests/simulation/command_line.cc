@@ -20,6 +20,7 @@ struct wishes {
   unsigned jobs = 2;
   const planted_bug *bug = nullptr;
   reductions reduced;
+  bool must_find = false;
   bool planted_all = false, shrinks = true, verbose = false, checks_probes = false;
   std::string seeds_file, only_planted;
   double hours = 0;
@@ -29,6 +30,7 @@ struct wishes {
 int usage() {
   std::fprintf(stderr,
                "usage: simulation [--seed N] [--count N] [--jobs N] [--findings N] [--check-probes] [--no-shrink]\n"
+               "                  [--must-find]\n"
                "                  [--seeds FILE] [--hours H] [--planted NAME] [--planted-all] [--verbose]\n"
                "                  [--without FAULT] [--nodes N] [--servers N] [--volumes N] [--threads N]\n"
                "                  [--operations N] [--duration-ms N]\n"
@@ -110,6 +112,7 @@ int run_many(const wishes &w) {
   for (std::size_t p = 0; w.checks_probes && p < probe_count; ++p)
     if (result.probes[p] == 0) ++missed, std::printf("probe never hit: %s\n", probe_names[p]);
   if (w.checks_probes) std::printf("%zu of %zu probes hit\n", probe_count - missed, probe_count);
+  if (w.must_find) return result.findings.empty() ? 1 : 0;
   return result.findings.empty() && missed == 0 ? 0 : 1;
 }
 
@@ -166,6 +169,7 @@ bool parse(int count, char **arguments, wishes &w) {
     else if (name == "--findings") w.findings_max = number();
     else if (name == "--check-probes") w.checks_probes = true;
     else if (name == "--no-shrink") w.shrinks = false;
+    else if (name == "--must-find") w.must_find = true, w.shrinks = false;
     else if (name == "--verbose") w.verbose = true;
     else if (name == "--seeds") w.seeds_file = text();
     else if (name == "--planted-all") w.planted_all = true;

@@ -33,7 +33,7 @@ void disk::begin(const operation_ptr &op, std::function<void()> lands) {
         op->done = true;
         settle(op);
         if (op->is_write) {
-          world_.after(chance_.between(0, 20 * second), nullptr, [this, op, lands, cuts] {
+          world_.after(chance_.between(0, 3 * second), nullptr, [this, op, lands, cuts] {
             if (cuts != power_cuts_) return;
             ++count.late_landings;
             sometimes(probe::write_landed_after_sender_gone);
@@ -67,15 +67,9 @@ void disk::settle(const operation_ptr &op) {
 void disk::land_write(const operation_ptr &op, std::size_t from, std::size_t to) {
   std::uint64_t at = op->offset + from;
   if (lies.drops_writes && chance_.one_in(40)) return;
-  const bool astray = (lies.misdirects && chance_.one_in(40)) ||
-                      (at >= faults.tricks_from && happens(faults.misdirected));
-  if (astray) {
+  if (lies.misdirects && chance_.one_in(40)) {
     const std::uint64_t wrong = at + image_block_bytes * static_cast<std::uint64_t>(chance_.between(1, 5));
-    if (wrong + (to - from) <= image.size_bytes()) {
-      sometimes(probe::write_misdirected);
-      if (misdirected) misdirected(at, to - from), misdirected(wrong, to - from);
-      at = wrong;
-    }
+    if (wrong + (to - from) <= image.size_bytes()) at = wrong;
   }
   image.write(at, std::span(op->bytes).subspan(from, to - from), op->durable && !lies.fua_ignored);
   world_.note(at * 0x9e3779b97f4a7c15u + std::to_integer<unsigned>(op->bytes[from]));
@@ -86,7 +80,7 @@ void disk::take_read(const operation_ptr &op) {
   image.read(op->offset, op->into);
   const bool whole = op->into.size() == image_block_bytes && op->offset % image_block_bytes == 0;
   const bool stale = (lies.stale_reads && chance_.one_in(20)) ||
-                     (op->offset >= faults.tricks_from && happens(faults.stale_reads));
+                     (op->offset >= faults.stale_from && happens(faults.stale_reads));
   if (!whole || !stale) return;
   if (const std::byte *older = image.older_version(op->offset / image_block_bytes)) {
     sometimes(probe::read_stale);

@@ -28,8 +28,7 @@ struct disk_faults {
   unsigned read_errors = 0, write_errors = 0, flush_errors = 0;
   bool no_new_blocks = false;           // thinly provisioned and full: a write to a fresh place fails
   unsigned stale_reads = 0;             // of whole 4 KiB blocks that were written more than once
-  unsigned misdirected = 0;             // writes that land a few blocks further
-  std::uint64_t tricks_from = 0;        // the last two only at and above this offset
+  std::uint64_t stale_from = 0;         // only at and above this offset
 };
 
 // Planted: a disk that breaks its contract.
@@ -48,7 +47,6 @@ class disk {
   disk_habits habits;
   disk_faults faults;
   disk_lies lies;
-  std::function<void(std::uint64_t offset, std::uint64_t length)> misdirected;   // where one landed instead
 
   disk_image::cut_result power_cut();
   const std::string &name() const { return name_; }

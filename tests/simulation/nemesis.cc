@@ -115,13 +115,17 @@ struct nemesis {
         {fault::wall_jump, &nemesis::jump_wall_clock},   {fault::store_errors, &nemesis::disk_errors},
         {fault::origin_errors, &nemesis::disk_errors},   {fault::metadata_errors, &nemesis::disk_errors},
         {fault::device_full, &nemesis::disk_errors},     {fault::connection_loss, &nemesis::lose_connections},
-        {fault::failover, &nemesis::fail_over},          {fault::power_cut, &nemesis::cut_power}};
+        {fault::failover, &nemesis::fail_over},          {fault::damage, &nemesis::rot},
+                 {fault::power_cut, &nemesis::cut_power}};
     std::vector<kind> on;
     for (const kind &k : kinds)
       if (c.has(k.of)) on.push_back(k);
     if (on.empty()) return;
     const kind chosen = on[chance.below(on.size())];
     (this->*chosen.what)();
+  }
+  void rot() {
+    if (chance.one_in(4)) damage_metadata(c, chance);
   }
   void lose_connections() { c.net.lose_some(static_cast<unsigned>(chance.between(100, 1000))); }
   void cut_power() {

@@ -63,6 +63,12 @@ void simulate(cluster &c) {
   if (stops()) return;
   heal(c);
   keep_alive(c);
+  // A damaged store may be refused from now on: then only what is served counts.
+  if (!c.damage.empty()) {
+    (void)c.w.run_until(c.w.now() + 3 * second, stops);
+    if (!stops()) check_damage(c);
+    return;
+  }
   const nanoseconds end = c.w.now() + patience(c.options);
   turns_in_circles(c.w.run_until(end, [&] { return stops() || is_quiet(c); }));
   if (!is_quiet(c) && !stops())
@@ -75,7 +81,24 @@ void simulate(cluster &c) {
   if (!stops()) check_what_is_left(c);
 }
 
+// That the range of seeds holds what it should: probes of the inputs.
+void note_inputs(const cluster &c) {
+  const run_options &o = c.options;
+  sometimes(probe::run_with_many_elections, c.election.elections() >= 5);
+  sometimes(probe::run_with_many_snapshots, c.judged->count.snapshots >= 20);
+  sometimes(probe::run_with_two_power_cuts, c.count.power_cuts >= 2);
+  sometimes(probe::run_with_four_nodes, o.nodes == 4);
+  sometimes(probe::run_with_one_node, o.nodes == 1);
+  sometimes(probe::run_with_large_chunks, o.chunk_bytes == 65536);
+  sometimes(probe::run_with_a_part_of_a_chunk, o.volume_sectors * sector_bytes % o.chunk_bytes != 0);
+  sometimes(probe::run_with_a_tiny_store, o.store_chunks < 20);
+  sometimes(probe::run_with_a_volume_of_two_segments, o.volume_sectors * sector_bytes > 256 * o.chunk_bytes);
+  sometimes(probe::run_with_drift, o.has(fault::clock_drift));
+  sometimes(probe::run_on_one_device, !o.separate_metadata);
+}
+
 verdict verdict_of(const cluster &c) {
+  note_inputs(c);
   verdict v;
   v.checker = c.judged->checker();
   v.text = c.judged->text();

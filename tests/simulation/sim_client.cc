@@ -174,7 +174,6 @@ result<client::write_verdict> sim_client::begin_write(volume_id volume, chunk_no
   sometimes(probe::write_waited, waited);
   sometimes(probe::write_admitted, verdict.what == admission::admitted);
   sometimes(probe::write_needs_copy, verdict.what == admission::copy_first);
-  sometimes(probe::write_gone, verdict.what == admission::gone);
   return verdict;
 }
 
@@ -217,10 +216,7 @@ result<wire::committed> sim_client::commit(wire::commit what) {
   if (before_commit) before_commit(what);
   const client::ticket t = machine_.commit(std::move(what));
   auto answer = answer_of<wire::committed>(t);
-  if (!answer) {
-    sometimes(probe::commit_failed);
-    return answer;
-  }
+  if (!answer) return answer;
   sometimes(probe::commit_of_old_epoch, answer->stale_epoch);
   for (const auto &outcome : answer->outcomes) {
     sometimes(probe::copy_used, outcome.fate == wire::copy_fate::used);
