@@ -106,9 +106,17 @@ void node::start() {
 node::~node() {
   if (!client_) return;
   exports_.clear();
-  for (const auto &volume : volumes_) volume->stop();
+  // Without the flush, or if it fails, this session ends as if killed: the next snapshot has the volumes flushed.
+  bool all_flushed = true;
+  for (const auto &volume : volumes_) {
+    const bool was_written = volume->stop();
+    if (!was_written) continue;
+    const auto flushed = volume->device().flush();
+    if (!flushed && hooks_.log) hooks_.log("cannot flush volume " + volume->name() + ": " + flushed.error().text);
+    all_flushed = all_flushed && flushed.has_value();
+  }
   drain_.stop();
-  client_->say_goodbye();
+  if (all_flushed) client_->say_goodbye();
 }
 
 result<open_export *> node::open(std::string_view name, bool read_only) {

@@ -30,9 +30,11 @@ result<> origin_volume::ensure_open(runtime_client &client, chunk_store &store, 
   return {};
 }
 
-void origin_volume::stop() {
+bool origin_volume::stop() {
   is_open_ = false;
+  const bool was_written = writer_ != nullptr;
   writer_.reset();
+  return was_written;
 }
 
 }  // namespace csnap::plugin

@@ -35,8 +35,8 @@ class origin_volume {
   // Runs `op` with the writer, which it opens if need be. After an error `gone` the next write opens anew.
   result<> write(runtime_client &client, chunk_store &store, planted_mistakes planted,
                  const std::function<result<>(origin_io &)> &op);
-  // No write may be under way: ends the worker thread.
-  void stop();
+  // No write may be under way: ends the worker thread. True: something may have been written.
+  bool stop();
 
  private:
   struct writer {

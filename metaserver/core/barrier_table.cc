@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metaserver/core/barrier_table.h"
 
+#include "metaserver/base/check.h"
+
 #include <algorithm>
+#include <utility>
 
 namespace csnap::core {
 
@@ -35,8 +38,27 @@ barrier *barrier_table::of_request(const unique_id &request) {
   return nullptr;
 }
 
-void barrier_table::leave_all(session_id session) {
-  for (auto &[id, b] : barriers_) b.answered.erase(session);
+std::vector<barrier_id> barrier_table::leave_all(session_id session) {
+  std::vector<barrier_id> unanswered;
+  for (auto &[id, b] : barriers_) {
+    const auto participant = b.answered.find(session);
+    if (participant == b.answered.end()) continue;
+    if (b.now == barrier::phase::freezing && !participant->second) unanswered.push_back(id);
+    b.answered.erase(participant);
+  }
+  return unanswered;
+}
+
+void barrier_table::begin_anew(barrier_id id) {
+  auto node = barriers_.extract(id);
+  check(!node.empty(), "a barrier begins anew that is not on");
+  ++last_.value;
+  node.key() = last_;
+  barrier &b = node.mapped();
+  b.id = last_;
+  b.now = barrier::phase::waiting;
+  b.answered.clear();
+  barriers_.insert(std::move(node));
 }
 
 boottime_ms barrier_table::next_deadline(boottime_ms otherwise) const {

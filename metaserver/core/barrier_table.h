@@ -39,8 +39,10 @@ class barrier_table {
   barrier *of_request(const unique_id &request);
   std::map<barrier_id, barrier> &all() { return barriers_; }
   const std::map<barrier_id, barrier> &all() const { return barriers_; }
-  // The session is gone for good, with proof, or has closed the volume.
-  void leave_all(session_id session);
+  // The session is gone for good. Returns the barriers whose freeze it had not answered.
+  std::vector<barrier_id> leave_all(session_id session);
+  // Back to `waiting`, under another id: what was answered so far does not count.
+  void begin_anew(barrier_id id);
   boottime_ms next_deadline(boottime_ms otherwise) const;
 
  private:

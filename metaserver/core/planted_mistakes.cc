@@ -30,6 +30,7 @@ planted_mistakes planted_mistakes::parse(const std::vector<std::string> &names) 
       {"dying_unshared", &self::dying_unshared},
       {"lease_without_margin", &self::lease_without_margin},
       {"expired_not_awaited", &self::expired_not_awaited},
+      {"dead_not_flushed", &self::dead_not_flushed},
       {"answer_before_durable", &self::answer_before_durable},
   };
   planted_mistakes out;

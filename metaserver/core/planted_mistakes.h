@@ -28,7 +28,8 @@ struct planted_mistakes {
   bool epoch_first{};            // a commit sent again meets the question about its epoch first (rule 12)
   bool dying_unshared{};         // a deleted snapshot does not count for sharing at once (rule 14)
   bool lease_without_margin{};   // the server's lease ends when the client's does, if their clocks agree
-  bool expired_not_awaited{};   // an expired writer is not waited for
+  bool expired_not_awaited{};    // an expired writer is not waited for
+  bool dead_not_flushed{};       // nobody flushes what a killed writer had completed
   bool answer_before_durable{};  // answers do not wait for their record
 
   // Precondition: every name is one of the above.

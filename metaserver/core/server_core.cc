@@ -49,6 +49,8 @@ server_core::impl::impl(store::engine &engine, core_options options, boottime_ms
     for (const auto &[number, snapshot] : engine_.snapshots(volume))
       if (snapshot.state == store::snapshot_state::dying) deletions_.announce({volume, number}, {});
   in_grace_ = !sessions_.all_back() && !planted_.no_grace;
+  for (const auto &[volume, info] : engine_.volumes())
+    if (!sessions_.all().empty() && !planted_.dead_not_flushed) perhaps_unflushed_.insert(volume);
   // The next master must wait for the longest lease that this one grants, so it is known before any is.
   if (values.longest_lease_ms < lease) {
     store::settings longer = values;

@@ -27,6 +27,7 @@
 
 #include <deque>
 #include <functional>
+#include <set>
 
 namespace csnap::core {
 
@@ -84,6 +85,7 @@ struct server_core::impl {
   void void_promises(session &s);               // delegations, recalls, open snapshots: none of them counts
   void expire(session &s);
   void end_session(session_id id);              // with proof
+  void leave_barriers(session_id id);
   bool close_one_session();                     // chore
   void update_grace();
   void after_grace(std::function<void()> then);
@@ -133,6 +135,7 @@ struct server_core::impl {
   void abort_late_barriers();
   std::string silent_sessions(const barrier &b);
   void thaw_participants(const barrier &b);
+  bool needs_flush(const barrier &b) const;
 
   // ---- snapshot_delete.cc ----
   void on(const requester &who, const wire::remove &m);
@@ -174,6 +177,9 @@ struct server_core::impl {
   deletion_table deletions_;
   reaper reaper_;
   std::deque<session_id> to_close_;             // ended with proof, session_closed not appended yet
+  // Volumes of which a writer was killed: nobody has flushed what it completed. An earlier master may have
+  // known of others: all volumes, when this one began with sessions of it.
+  std::set<volume_id> unflushed_, perhaps_unflushed_;
   std::vector<std::function<void()>> after_grace_;
   std::uint64_t commits_ = 0, chunks_copied_ = 0, recalls_sent_ = 0, snapshots_created_ = 0;
   std::uint64_t barriers_failed_ = 0;

@@ -143,12 +143,23 @@ void server_core::impl::end_session(session_id id) {
   session *s = sessions_.find(id);
   if (!s) return;
   void_promises(*s);
-  barriers_.leave_all(id);
+  for (const auto &[volume, info] : engine_.volumes())
+    if (s->may_write(volume)) unflushed_.insert(volume);
+  leave_barriers(id);
   for (const connection_id c : connections_.of_session(id))
     connections_.hang_up(c, "the session has ended");
   sessions_.erase(id);
   to_close_.push_back(id);
   connections_.put(unwatch_process{id});
+}
+
+// What it completed after the others had flushed nobody has flushed: they are asked once more.
+void server_core::impl::leave_barriers(session_id id) {
+  for (const barrier_id unanswered : barriers_.leave_all(id)) {
+    if (planted_.dead_not_flushed) continue;
+    thaw_participants(*barriers_.find(unanswered));
+    barriers_.begin_anew(unanswered);
+  }
 }
 
 bool server_core::impl::close_one_session() {
@@ -187,7 +198,7 @@ void server_core::impl::on(const requester &who, const wire::goodbye &) {
   const auto seq = append(store::session_closed{s.id});
   if (!seq) return stop(seq.error());
   void_promises(s);
-  barriers_.leave_all(s.id);
+  leave_barriers(s.id);
   connections_.put(unwatch_process{s.id});
   connections_.of(who.from).welcomed = false;
   connections_.of(who.from).session = {};

@@ -21,6 +21,12 @@ std::vector<session *> session_table::writers_of(std::span<const volume_id> volu
   return out;
 }
 
+session *session_table::any_reachable() {
+  for (auto &[id, s] : sessions_)
+    if (s.reachable()) return &s;
+  return nullptr;
+}
+
 std::vector<session *> session_table::readers_of(const snapshot_key &snapshot) {
   std::vector<session *> out;
   for (auto &[id, s] : sessions_)

@@ -51,6 +51,7 @@ class session_table {
   const std::map<session_id, session> &all() const { return sessions_; }
 
   std::vector<session *> writers_of(std::span<const volume_id> volumes);
+  session *any_reachable();
   std::vector<session *> readers_of(const snapshot_key &snapshot);
   std::vector<session *> due(boottime_ms now);        // lease over, not expired yet
   bool all_back() const;

@@ -2,7 +2,8 @@
 //
 // Snapshot create: freeze every possible writer, record when all have answered, thaw into the next epoch. The
 // record's place in the line is the one point in time over all nodes and volumes. An answer to the freeze
-// says that its client has flushed the origins; a process that died left what it completed with its kernel.
+// says that its client has flushed the origins. What a killed writer had completed another session flushes,
+// whichever: else a power cut would take it back, and with it what the snapshot had already shown.
 #include "metaserver/core/server_impl.h"
 
 #include "metaserver/base/names.h"
@@ -53,6 +54,12 @@ void server_core::impl::on(const requester &who, const wire::create &m) {
   b.deadline.value = now_.value + engine_.current_settings().barrier_ms;
 }
 
+bool server_core::impl::needs_flush(const barrier &b) const {
+  return !planted_.dead_not_flushed && std::any_of(b.volumes.begin(), b.volumes.end(), [&](volume_id v) {
+           return unflushed_.contains(v);
+         });
+}
+
 // Nobody is stopped for a create that cannot go on: who cannot be reached must come back first.
 void server_core::impl::freeze_when_possible(barrier &b) {
   auto writers = sessions_.writers_of(b.volumes);
@@ -60,6 +67,13 @@ void server_core::impl::freeze_when_possible(barrier &b) {
   const bool all_reachable =
       std::all_of(writers.begin(), writers.end(), [](const session *s) { return s->reachable(); });
   if (in_grace_ || !all_reachable) return;
+  const bool may_need_flush = std::any_of(b.volumes.begin(), b.volumes.end(), [&](volume_id v) {
+    return perhaps_unflushed_.contains(v);
+  });
+  if (writers.empty() && (needs_flush(b) || may_need_flush)) {
+    if (session *flusher = sessions_.any_reachable()) writers.push_back(flusher);
+    else if (needs_flush(b)) return;
+  }
   b.now = barrier::phase::freezing;
   b.frozen_at = now_;
   for (const session *s : writers) {
@@ -72,7 +86,8 @@ void server_core::impl::freeze_when_possible(barrier &b) {
 // and what it said before does not count.
 void server_core::impl::join_barriers(session &s) {
   for (auto &[id, b] : barriers_.all()) {
-    if (b.now != barrier::phase::freezing || !s.may_write_any(b.volumes)) continue;
+    const bool takes_part = s.may_write_any(b.volumes) || b.answered.contains(s.id);
+    if (b.now != barrier::phase::freezing || !takes_part) continue;
     b.answered[s.id] = false;
     tell(s, wire::freeze{b.id, b.volumes});
   }
@@ -109,6 +124,11 @@ bool server_core::impl::record_one_barrier() {
       return true;
     }
     b.now = barrier::phase::recording;
+    for (const volume_id v : b.volumes) {
+      if (b.answered.empty()) continue;
+      unflushed_.erase(v);
+      perhaps_unflushed_.erase(v);
+    }
     durable_.when(*seq, [this, which = id, when = record.created_unix_ms, number = record.number] {
       finish_barrier(which, when, number);
     });
@@ -162,9 +182,14 @@ void server_core::impl::abort_late_barriers() {
   for (const auto &[id, b] : barriers_.all())
     if (b.now != barrier::phase::recording && b.deadline <= now_) late.push_back(id);
   for (const barrier_id id : late) {
-    const std::string who = silent_sessions(*barriers_.find(id));
-    abort_barrier(id, fail(errc::timed_out, who.empty() ? "there was no room to record the snapshot"
-                                                        : who + " did not answer the barrier"));
+    const barrier &b = *barriers_.find(id);
+    const std::string who = silent_sessions(b);
+    const bool lacks_node = b.now == barrier::phase::waiting && needs_flush(b);
+    abort_barrier(id, fail(errc::timed_out,
+                           !who.empty() ? who + " did not answer the barrier"
+                           : lacks_node ? "an nbdkit that wrote was killed, and there is no other to flush what it "
+                                          "wrote: start one, then try again"
+                                        : "there was no room to record the snapshot"));
   }
 }
 

@@ -171,12 +171,13 @@ def dump_and_restore():
             f.seek(2 * 4096)
             f.write(b"\xa5" * (1 << 20))
         expect_failure(1, "line", "restore", r.dir / "cut.json", r.store, "--force")
-        expect_failure(1, "interrupted", "check", r.store)
+        half = call("check", r.store)
+        expect(half.returncode == 1 and "interrupted" in half.stdout + half.stderr, f"{half}")
         made = json.loads(expect_done("restore", dump, r.store, "--force", "--json").stdout)
         expect(made["restore_generation"] == 2 and made["snapshots"] == 1 and made["exceptions"] > 0, f"{made}")
         expect_done("check", r.store)
-        r.start_server()
-        r.start_plugin()
+        r.restart_server()
+        r.restart_plugin(0)
         for pattern, where in (("17 0 1M", "vol@s"), ("34 64k 256k", "vol"), ("17 512k 512k", "vol")):
             done = subprocess.run(["qemu-io", "-r", "-f", "raw", "-c", f"read -P {pattern}", r.uri(where)],
                                   capture_output=True, text=True)

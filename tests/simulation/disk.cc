@@ -82,10 +82,8 @@ void disk::take_read(const operation_ptr &op) {
   const bool stale = (lies.stale_reads && chance_.one_in(20)) ||
                      (op->offset >= faults.stale_from && happens(faults.stale_reads));
   if (!whole || !stale) return;
-  if (const std::byte *older = image.older_version(op->offset / image_block_bytes)) {
-    sometimes(probe::read_stale);
+  if (const std::byte *older = image.older_version(op->offset / image_block_bytes))
     std::copy_n(older, image_block_bytes, op->into.begin());
-  }
 }
 
 disk_image::cut_result disk::power_cut() {

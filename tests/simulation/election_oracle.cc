@@ -9,14 +9,15 @@ namespace csnap::simulation {
 
 void election_oracle::candidate(process &who, elected won) {
   queue_.push_back({&who, std::move(won)});
-  if (master_ == nullptr) elect_next(true);
+  if (master_ == nullptr) elect_next();
 }
 
 void election_oracle::release(process &who) {
   std::erase_if(queue_, [&](const waiting &w) { return w.who == &who; });
+  may_write_.erase(&who);
   if (master_ != &who) return;
   master_ = nullptr;
-  elect_next(true);
+  elect_next();
 }
 
 void election_oracle::elect_another() {
@@ -24,27 +25,30 @@ void election_oracle::elect_another() {
   std::erase_if(queue_, [](const waiting &w) { return !w.who->alive(); });
   if (queue_.empty() || master_ == nullptr) return;
   sometimes(probe::elected_beside_a_living_master, master_->alive());
-  elect_next(lies || master_->gone());
+  elect_next();
 }
 
-void election_oracle::elect_next(bool predecessor_is_dead) {
+void election_oracle::elect_next() {
   std::erase_if(queue_, [](const waiting &w) { return !w.who->alive(); });
   if (queue_.empty()) return;
   waiting next = std::move(queue_.front());
   queue_.pop_front();
+  const bool predecessors_are_dead = lies || may_write_.empty();
   master_ = next.who;
+  may_write_.insert(master_);
   ++elections_;
   sometimes(probe::elected_while_frozen, master_->frozen());
   world_.after(chance_.between(0, 5) * millisecond, next.who,
-               [won = std::move(next.won), predecessor_is_dead] { won(predecessor_is_dead); });
+               [won = std::move(next.won), predecessors_are_dead] { won(predecessors_are_dead); });
   watch_master();
 }
 
 void election_oracle::watch_master() {
   master_->when_gone.push_back([this, who = master_] {
+    may_write_.erase(who);
     if (master_ != who) return;
     master_ = nullptr;
-    elect_next(true);
+    elect_next();
   });
 }
 

@@ -9,12 +9,13 @@
 
 #include <deque>
 #include <functional>
+#include <set>
 
 namespace csnap::simulation {
 
 class election_oracle {
  public:
-  using elected = std::function<void(bool predecessor_is_dead)>;   // called as an event of the process
+  using elected = std::function<void(bool predecessors_are_dead)>;  // called as an event of the process
   election_oracle(world &w, bool can_split) : world_(w), can_split_(can_split), chance_(w.stream("election")) {}
 
   bool can_split() const { return can_split_; }
@@ -29,13 +30,14 @@ class election_oracle {
 
  private:
   struct waiting { process *who; elected won; };
-  void elect_next(bool predecessor_is_dead);
+  void elect_next();
   void watch_master();
 
   world &world_;
   const bool can_split_;
   prng chance_;
   process *master_ = nullptr;
+  std::set<process *> may_write_;   // every master there was, until it is gone: not only the last one
   std::deque<waiting> queue_;
   std::uint64_t elections_ = 0;
 };

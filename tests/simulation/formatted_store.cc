@@ -3,7 +3,6 @@
 
 #include "metaserver/base/check.h"
 #include "metaserver/store/offline.h"
-#include "metaserver/store/slot_blocks.h"
 
 #include <map>
 #include <tuple>
@@ -12,16 +11,6 @@ namespace csnap::simulation {
 namespace {
 
 constexpr std::uint64_t metadata_bytes = 7u << 20;
-
-// Format's own master claimed every area. Where masters may live side by side each needs some.
-void give_up_areas(block_device &metadata, const store::geometry &shape) {
-  auto first = store::read_slot(metadata, shape, 0);
-  check(first.has_value(), "a formatted store without its slot");
-  first->claimed_areas.fill(std::byte{0});
-  ++first->sequence;
-  const auto done = store::run_writes(metadata, store::slot_writes(shape, *first), durability::durable);
-  check(done.has_value(), "writing a slot in memory");
-}
 
 formatted_store make(const run_options &o) {
   store::format_request request;
@@ -41,7 +30,6 @@ formatted_store make(const run_options &o) {
   if (made.metadata) on_metadata.emplace(*made.metadata);
   const auto shape = store::format_store(on_data, on_metadata ? &*on_metadata : nullptr, request);
   if (!shape) check(false, shape.error().text.c_str());
-  if (o.election_can_split) give_up_areas(on_metadata ? *on_metadata : on_data, *shape);
   return made;
 }
 
@@ -49,10 +37,10 @@ formatted_store make(const run_options &o) {
 
 const formatted_store &formatted_store_for(const run_options &o) {
   using key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t, unsigned, std::uint64_t,
-                         std::uint64_t, bool, bool>;
+                         std::uint64_t, bool>;
   static std::map<key, formatted_store> kept;
   const key wanted{o.chunk_bytes, o.lease_ms, o.margin_ms, o.barrier_ms, o.volumes,
-                   o.volume_sectors, o.store_chunks, o.separate_metadata, o.election_can_split};
+                   o.volume_sectors, o.store_chunks, o.separate_metadata};
   const auto found = kept.find(wanted);
   if (found != kept.end()) return found->second;
   if (kept.size() > 64) kept.clear();

@@ -24,7 +24,6 @@ node_process::node_process(world &w, network &net, judge &j, process &self, node
 void node_process::begin() {
   const auto label = store::read_label(store_device_);
   if (!label) {
-    sometimes(probe::node_could_not_start);
     self_.kill();
     world_.park();
   }
@@ -101,7 +100,13 @@ result<> node_process::ensure_open(volume_id id) {
 }
 
 bool node_process::leave() {
-  for (opened_volume &v : volumes_) v.is_open = false, v.out.reset();
+  for (std::size_t i = 0; i < volumes_.size(); ++i) {
+    opened_volume &v = volumes_[i];
+    v.is_open = false;
+    const bool was_written = v.out != nullptr;
+    v.out.reset();
+    if (was_written && !origin(volume_id{static_cast<std::uint32_t>(i + 1)}).flush()) return false;
+  }
   drain_.stop();
   const bool answered = client_->say_goodbye(5 * second);
   sometimes(probe::node_left_cleanly, answered);

@@ -27,17 +27,17 @@ void server_process::begin() {
   shape_ = label->shape;
   standby_.emplace(metadata_, shape_, setup_.address);
   net_.listen(setup_.address, {&self_, &box_, [this](pipe_ptr pipe) { accepted(std::move(pipe)); }});
-  election_.candidate(self_, [this](bool predecessor_is_dead) {
-    box_.post([this, predecessor_is_dead] { elected(predecessor_is_dead); });
+  election_.candidate(self_, [this](bool predecessors_are_dead) {
+    box_.post([this, predecessors_are_dead] { elected(predecessors_are_dead); });
   });
 }
 
-void server_process::elected(bool predecessor_is_dead) {
+void server_process::elected(bool predecessors_are_dead) {
   store::engine_options how;
   how.node = setup_.node;
   how.cache_bytes = setup_.cache_bytes;
   how.address = setup_.address;
-  how.predecessors_dead = predecessor_is_dead;
+  how.predecessors_dead = predecessors_are_dead;
   auto engine = store::engine::take_over(metadata_, how);
   if (!engine) {
     sometimes(probe::takeover_failed);

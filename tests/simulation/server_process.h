@@ -58,7 +58,7 @@ class server_process final : server::peers, server::server_environment {
   using peer_ptr = std::shared_ptr<peer>;
 
   void begin();
-  void elected(bool predecessor_is_dead);
+  void elected(bool predecessors_are_dead);
   void accepted(pipe_ptr pipe);
   void work_off(const peer_ptr &from);
   bool received(peer &from, const wire::envelope &what);

@@ -85,7 +85,6 @@ result<client::answer> tool::call(const wire::message &request, nanoseconds pati
     if (!a->hint.empty() && ++hints <= 3) hint = a->hint;
     else hints = 0, world_.sleep(20 * millisecond);
   }
-  sometimes(probe::tool_gave_up);
   return fail(errc::shutting_down, "the tool gave up");
 }
 

@@ -149,7 +149,39 @@ TEST_CASE("create: a participant that disconnects stays part until it is proven 
   s.w2.lose_connection();
   CHECK_FALSE(s.tool.answer(request));
   s.server.died(s.w2.session);
+  CHECK_FALSE(s.tool.answer(request));      // what it completed after the flush of the other is not durable
+  s.w1.tell(wire::freeze_answer{frozen(s.w1)});
   CHECK(s.tool.take<wire::created>(request).number.value == 1);
+}
+
+static bool what_a_killed_writer_completed_is_flushed(const std::vector<std::string> &planted) {
+  scene s(planted);
+  s.w2.ask<wire::done>(wire::close_volume{s.v2.id});
+  s.server.died(s.w1.session);
+  const auto request = s.tool.send(create_of("a", "s"));
+  const auto asked = s.w2.pushed<wire::freeze>();      // it does not write the volume, but it can flush it
+  if (!asked || s.tool.answer(request)) return false;
+  s.w2.tell(wire::freeze_answer{asked->barrier});
+  if (!s.tool.answer(request)) return false;
+  return s.tool.answer(s.tool.send(create_of("a", "t"))).has_value();   // once is enough
+}
+TEST_CASE("create: what a killed writer completed another session flushes") {
+  CHECK(what_a_killed_writer_completed_is_flushed({}));
+  CHECK_FALSE(what_a_killed_writer_completed_is_flushed({"dead_not_flushed"}));
+}
+
+TEST_CASE("create: when nobody can flush for a killed writer it waits for one, and says so") {
+  scene s;
+  s.w2.ask<wire::done>(wire::goodbye{});
+  s.server.died(s.w1.session);
+  const auto request = s.tool.send(create_of("a", "s"));
+  CHECK_FALSE(s.tool.answer(request));
+  s.server.advance(5000);
+  CHECK(s.tool.take<wire::failed>(request).text.find("start one") != std::string::npos);
+  const auto again = s.tool.send(create_of("a", "s"));
+  test_client flusher(s.server, 9);
+  flusher.tell(wire::freeze_answer{frozen(flusher)});
+  CHECK(s.tool.answer(again));
 }
 
 TEST_CASE("create: goodbye and close_volume leave the barrier") {
@@ -205,7 +237,7 @@ TEST_CASE("create: after a takeover every recorded session may be a writer of an
   CHECK(tool.answer(request));
   const auto never = tool.send(create_of("b", "t"));
   s.server.died(s.w1.session);
-  s.w2.tell(wire::freeze_answer{frozen(s.w2)});
+  for (barrier_id id = frozen(s.w2); id != barrier_id{}; id = frozen(s.w2)) s.w2.tell(wire::freeze_answer{id});
   CHECK(tool.answer(never));
 }
 
