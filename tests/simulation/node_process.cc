@@ -100,6 +100,7 @@ result<> node_process::ensure_open(volume_id id) {
 }
 
 bool node_process::leave() {
+  if (!client_) return true;   // it has not got as far as a session
   for (std::size_t i = 0; i < volumes_.size(); ++i) {
     opened_volume &v = volumes_[i];
     v.is_open = false;
