@@ -166,12 +166,12 @@ void server_core::impl::abort_barrier(barrier_id id, error why) {
 // Names those that a create waits for.
 std::string server_core::impl::silent_sessions(const barrier &b) {
   std::string out;
-  for (const session *s : sessions_.writers_of(b.volumes)) {
-    const auto participant = b.answered.find(s->id);
-    const bool is_silent =
-        b.freezes() ? participant != b.answered.end() && !participant->second : !s->reachable();
+  for (const auto &[id, s] : sessions_.all()) {
+    const auto participant = b.answered.find(id);     // one that only flushes is among them
+    const bool is_silent = b.freezes() ? participant != b.answered.end() && !participant->second
+                                       : s.may_write_any(b.volumes) && !s.reachable();
     if (!is_silent || out.size() > wire::error_text_max / 2) continue;
-    const auto &info = engine_.sessions().at(s->id);
+    const auto &info = engine_.sessions().at(id);
     out += (out.empty() ? "session " : ", session ") + info.node + " (pid " + std::to_string(info.pid) + ")";
   }
   return out;

@@ -180,8 +180,13 @@ TEST_CASE("create: when nobody can flush for a killed writer it waits for one, a
   CHECK(s.tool.take<wire::failed>(request).text.find("start one") != std::string::npos);
   const auto again = s.tool.send(create_of("a", "s"));
   test_client flusher(s.server, 9);
+  s.server.advance(5000);                   // who does not answer is named, whatever its part
+  CHECK(s.tool.take<wire::failed>(again).text == "session node9 (pid 9) did not answer the barrier");
+  CHECK(frozen(flusher).value > 0);
+  flusher.take<wire::welcome>(flusher.hello());
+  const auto third = s.tool.send(create_of("a", "s"));
   flusher.tell(wire::freeze_answer{frozen(flusher)});
-  CHECK(s.tool.answer(again));
+  CHECK(s.tool.answer(third));
 }
 
 TEST_CASE("create: goodbye and close_volume leave the barrier") {
