@@ -70,6 +70,7 @@ std::vector<planted_bug> make_list() {
   add(core("dying_unshared", "a deleted snapshot does not count for sharing at once"));
   add(core("lease_without_margin", "the server adds nothing to a lease for drift"));
   add(core("expired_not_awaited", "a create does not wait for a writer whose lease is over"));
+  add(core("dead_not_flushed", "nobody flushes what a killed writer had completed"));
   add(machine("keep_bitmap", "the unshared bitmap is kept over an epoch"));
   add(machine("late_answer", "an answer of an older epoch sets its bits"));
   add(machine("no_drain", "a barrier is answered with writes in flight"));
