@@ -112,7 +112,8 @@ node::~node() {
     const bool was_written = volume->stop();
     if (!was_written) continue;
     const auto flushed = volume->device().flush();
-    if (!flushed && hooks_.log) hooks_.log("cannot flush volume " + volume->name() + ": " + flushed.error().text);
+    if (!flushed && hooks_.log)
+      hooks_.log("cannot flush volume " + volume->name() + ": " + flushed.error().text);
     all_flushed = all_flushed && flushed.has_value();
   }
   drain_.stop();

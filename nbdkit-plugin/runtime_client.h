@@ -43,7 +43,7 @@ class runtime_client final : public volume_client {
   // The layout of the store, once there is a session.
   result<wire::welcome> welcome();
   result<wire::volume_opened> open_volume(const std::string &name);
-  std::shared_ptr<client::write_pass> pass_of(volume_id volume);   // which is open
+  std::shared_ptr<client::write_pass> pass_of(volume_id volume);  // which is open
   result<wire::snapshot_opened> open_snapshot(const std::string &volume, const std::string &snapshot);
   void close_snapshot(volume_id volume, snapshot_number number);
   // For `wait` at most, or the configured timeout when that is shorter.

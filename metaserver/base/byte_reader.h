@@ -24,7 +24,8 @@ class byte_reader {
     const auto raw = take(sizeof(Integer));
     Integer value{};
     for (std::size_t i = 0; i < raw.size(); ++i)
-      value = static_cast<Integer>(value | (static_cast<Integer>(std::to_integer<unsigned>(raw[i])) << (8 * i)));
+      value =
+          static_cast<Integer>(value | (static_cast<Integer>(std::to_integer<unsigned>(raw[i])) << (8 * i)));
     return value;
   }
   std::uint8_t u8() { return integer<std::uint8_t>(); }

@@ -24,9 +24,8 @@ inline void check(bool ok, const char *what = "",
 }
 
 // For a place that no correct execution reaches.
-[[noreturn]] inline void
-unreachable(const char *what = "unreachable",
-            const std::source_location &where = std::source_location::current()) {
+[[noreturn]] inline void unreachable(const char *what = "unreachable",
+                                     const std::source_location &where = std::source_location::current()) {
   check_failed(where, what);
 }
 

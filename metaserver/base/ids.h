@@ -21,14 +21,14 @@ struct strong_id {
   friend constexpr auto operator<=>(strong_id, strong_id) = default;
 };
 
-using volume_id = strong_id<struct volume_id_tag, std::uint32_t>;      // 1.. ; never used again
-using chunk_no = strong_id<struct chunk_no_tag>;                       // offset in the volume / chunk size
-using snapshot_number = strong_id<struct snapshot_number_tag>;         // 1.. over the whole store
-using session_id = strong_id<struct session_id_tag>;                   // 1.. ; never used again
-using reservation_id = strong_id<struct reservation_id_tag>;           // 1.. ; never used again
-using record_seq = strong_id<struct record_seq_tag>;                   // position in the line of records
-using barrier_id = strong_id<struct barrier_id_tag>;                   // unique in one server's life
-using boottime_ms = strong_id<struct boottime_ms_tag, std::int64_t>;   // CLOCK_BOOTTIME, milliseconds
+using volume_id = strong_id<struct volume_id_tag, std::uint32_t>;     // 1.. ; never used again
+using chunk_no = strong_id<struct chunk_no_tag>;                      // offset in the volume / chunk size
+using snapshot_number = strong_id<struct snapshot_number_tag>;        // 1.. over the whole store
+using session_id = strong_id<struct session_id_tag>;                  // 1.. ; never used again
+using reservation_id = strong_id<struct reservation_id_tag>;          // 1.. ; never used again
+using record_seq = strong_id<struct record_seq_tag>;                  // position in the line of records
+using barrier_id = strong_id<struct barrier_id_tag>;                  // unique in one server's life
+using boottime_ms = strong_id<struct boottime_ms_tag, std::int64_t>;  // CLOCK_BOOTTIME, milliseconds
 
 // Which copy of a chunk: a chunk of the store, or "all zero, not stored".
 struct store_chunk {
@@ -69,9 +69,7 @@ std::string to_text(const term_id &term);  // "COUNTER.NODE"
 
 template <class Tag, class Rep>
 struct std::hash<csnap::strong_id<Tag, Rep>> {
-  std::size_t operator()(csnap::strong_id<Tag, Rep> id) const noexcept {
-    return std::hash<Rep>{}(id.value);
-  }
+  std::size_t operator()(csnap::strong_id<Tag, Rep> id) const noexcept { return std::hash<Rep>{}(id.value); }
 };
 template <>
 struct std::hash<csnap::unique_id> {

@@ -74,7 +74,8 @@ result<std::uint64_t> parse_size(std::string_view text) {
   else if (suffix == "T" || suffix == "t") shift = 40;
   else if (!suffix.empty()) shift = 64;
   if (ec != std::errc{} || shift == 64 || (value << shift) >> shift != value)
-    return fail(errc::invalid, "'" + printable(text) + "' is not a size: write bytes, or a number with K, M, G or T");
+    return fail(errc::invalid,
+                "'" + printable(text) + "' is not a size: write bytes, or a number with K, M, G or T");
   return value << shift;
 }
 

@@ -17,19 +17,19 @@ namespace csnap {
 
 // The numbers are also wire values (docs/protocol.md): append only.
 enum class errc : unsigned short {
-  io = 1,           // a device or file failed
-  corrupt = 2,      // bytes read are not what was written: block, expected and found are in the text
-  no_space = 3,     // the store (or its metadata area) is full
-  not_found = 4,    // no such volume, snapshot, session ...
-  exists = 5,       // the name is taken
-  invalid = 6,      // bad input: a name, a range, a message
-  busy = 7,         // in use, or another barrier is on: try again
-  not_master = 8,   // this server does not serve; the text names the master's address if known
-  gone = 9,         // the session has expired: say hello again
-  timed_out = 10,   // a deadline passed; the text names who did not answer
-  unsupported = 11, // not offered (by this version, device ...)
-  stale = 12,       // of an older term or epoch
-  refused = 13,     // a limit or a right: not now, not to you
+  io = 1,            // a device or file failed
+  corrupt = 2,       // bytes read are not what was written: block, expected and found are in the text
+  no_space = 3,      // the store (or its metadata area) is full
+  not_found = 4,     // no such volume, snapshot, session ...
+  exists = 5,        // the name is taken
+  invalid = 6,       // bad input: a name, a range, a message
+  busy = 7,          // in use, or another barrier is on: try again
+  not_master = 8,    // this server does not serve; the text names the master's address if known
+  gone = 9,          // the session has expired: say hello again
+  timed_out = 10,    // a deadline passed; the text names who did not answer
+  unsupported = 11,  // not offered (by this version, device ...)
+  stale = 12,        // of an older term or epoch
+  refused = 13,      // a limit or a right: not now, not to you
   shutting_down = 14,
 };
 

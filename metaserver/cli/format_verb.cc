@@ -87,8 +87,8 @@ result<> measure_origins(store::format_request &request) {
   return {};
 }
 
-void print_made(const store::geometry &made, const store::format_request &request, const format_arguments &typed,
-                bool as_json) {
+void print_made(const store::geometry &made, const store::format_request &request,
+                const format_arguments &typed, bool as_json) {
   const std::string uuid = to_text(made.store);
   const std::string metadata = typed.metadata.empty() ? "" : " --metadata " + typed.metadata;
   if (as_json) {

@@ -107,9 +107,8 @@ exit_status check_verb(const global_options &globals, const offline_arguments &t
     print_report(report);
   }
   if (report.ok()) return exit_status::done;
-  return failed(
-      fail(errc::corrupt, typed.store + ": " + std::to_string(report.errors.size()) +
-                              " errors found: do not serve it, and keep the devices as they are"));
+  return failed(fail(errc::corrupt, typed.store + ": " + std::to_string(report.errors.size()) +
+                                        " errors found: do not serve it, and keep the devices as they are"));
 }
 
 exit_status dump(const offline_arguments &typed) {
@@ -137,8 +136,9 @@ void add_offline_verbs(CLI::App &app, command_line &line) {
   }
   check_app->add_flag("--repair", typed->repair,
                       "First make damaged copies of superblocks and slots new from their other copies");
-  check_app->footer("Example: csnap check /dev/sdc\nNo server should be running on it. Without --repair nothing is "
-                    "changed;\nwith it nothing is guessed: what exists only once stays as it is.");
+  check_app->footer(
+      "Example: csnap check /dev/sdc\nNo server should be running on it. Without --repair nothing is "
+      "changed;\nwith it nothing is guessed: what exists only once stays as it is.");
   check_app->callback([typed, &line] { line.status = check_verb(line.globals, *typed); });
   dump_app->footer("Example: csnap dump /dev/sdc > store.json");
   dump_app->callback([typed, &line] { line.status = dump(*typed); });

@@ -55,15 +55,16 @@ exit_status restore(const global_options &globals, const restore_arguments &type
   request.store = client::random_unique_id();
   request.draw = client::random_unique_id;
   request.term_above = term_of(separate ? *separate : *data->device);
-  const auto made =
-      store::restore_store(*data->device, separate, request, [&](std::span<char> text) -> result<std::size_t> {
+  const auto made = store::restore_store(
+      *data->device, separate, request, [&](std::span<char> text) -> result<std::size_t> {
         const std::size_t got = std::fread(text.data(), 1, text.size(), dump->get());
         if (got == 0 && std::ferror(dump->get())) return fail(errc::io, typed.dump + ": cannot be read");
         return got;
       });
   if (!made) return failed(made.error());
   const auto report = store::check_store(separate ? *separate : *data->device);
-  if (!report.ok()) return failed(fail(errc::corrupt, "what was written does not check: " + report.errors.front()));
+  if (!report.ok())
+    return failed(fail(errc::corrupt, "what was written does not check: " + report.errors.front()));
   if (globals.json) {
     const nlohmann::json out = {{"uuid", to_text(made->store)},
                                 {"restore_generation", made->restore_generation},
@@ -72,8 +73,9 @@ exit_status restore(const global_options &globals, const restore_arguments &type
                                 {"exceptions", report.exceptions}};
     std::printf("%s\n", out.dump().c_str());
   } else {
-    std::printf("store %s on %s: %llu volumes, %llu snapshots, %llu exceptions\n", to_text(made->store).c_str(),
-                typed.store.c_str(), static_cast<unsigned long long>(report.volumes),
+    std::printf("store %s on %s: %llu volumes, %llu snapshots, %llu exceptions\n",
+                to_text(made->store).c_str(), typed.store.c_str(),
+                static_cast<unsigned long long>(report.volumes),
                 static_cast<unsigned long long>(report.snapshots),
                 static_cast<unsigned long long>(report.exceptions));
   }
@@ -89,8 +91,9 @@ void add_restore_verb(CLI::App &app, command_line &line) {
   verb->add_option("STORE", typed->store, "Device with the copies; they stay where they are")->required();
   verb->add_option("--metadata", typed->metadata, "A second device for the metadata, overwritten");
   verb->add_flag("--force", typed->force, "Replace the metadata of the store that is there now");
-  verb->footer("Example: csnap restore store.json /dev/sdc --force\nNo server may have run on the store since the "
-               "dump was made.");
+  verb->footer(
+      "Example: csnap restore store.json /dev/sdc --force\nNo server may have run on the store since the "
+      "dump was made.");
   verb->callback([typed, &line] { line.status = restore(line.globals, *typed); });
 }
 

@@ -25,7 +25,7 @@ void add_list_verb(CLI::App &app, command_line &line);
 void add_diff_verb(CLI::App &app, command_line &line);
 void add_server_verbs(CLI::App &app, command_line &line);  // status sessions
 void add_format_verb(CLI::App &app, command_line &line);
-void add_offline_verbs(CLI::App &app, command_line &line);    // check dump
+void add_offline_verbs(CLI::App &app, command_line &line);  // check dump
 void add_restore_verb(CLI::App &app, command_line &line);
 void add_unoffered_verbs(CLI::App &app, command_line &line);  // known, and refused in one line
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "metaserver/base/check.h"
 #include "metaserver/client/client_runtime.h"
 #include "metaserver/client/link.h"
-#include "metaserver/base/check.h"
 #include "metaserver/wire/frame.h"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ class attempt {
       (void)io_.run_one_until(until);
     }
     connection_->close();
-    (void)io_.poll();                             // what Asio still holds ends here, before this object
+    (void)io_.poll();  // what Asio still holds ends here, before this object
     if (!outcome_) return fail(errc::timed_out, "the server does not answer");
     return std::move(*outcome_);
   }

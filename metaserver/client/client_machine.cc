@@ -101,8 +101,7 @@ write_verdict client_machine::begin_write(volume_id volume, chunk_no first, std:
   if (gate == nullptr || gate->opens() == 0 || gate->is_gone()) return {admission::gone, {}, {}};
   check(count > 0 && first.value < gate->chunk_count() && count <= gate->chunk_count() - first.value,
         "a write beyond the end of a volume");
-  if (!gate->lease_covers(now) || gate->is_frozen())
-    return {admission::wait, {}, {}};
+  if (!gate->lease_covers(now) || gate->is_frozen()) return {admission::wait, {}, {}};
   unshared_chunks &unshared = gate->unshared();
   if (unshared.all_set(first, count)) {
     gate->count_write();

@@ -39,18 +39,18 @@ struct machine_options {
 
 // The number of a request of this client; answers are kept until taken.
 using ticket = std::uint64_t;
-using answer = wire::message;               // `failed` or what the request's comment names
+using answer = wire::message;  // `failed` or what the request's comment names
 
 enum class admission : std::uint8_t {
-  admitted,   // the write is counted in flight: do it, then call end_write()
-  copy_first, // some chunks are not known unshared: copy them out, then ask again
-  wait,       // no lease, frozen, or the unshared map is being fetched: wait for changes(), then ask again
-  gone,       // the volume cannot be written by this session any more (closed, deleted)
+  admitted,    // the write is counted in flight: do it, then call end_write()
+  copy_first,  // some chunks are not known unshared: copy them out, then ask again
+  wait,        // no lease, frozen, or the unshared map is being fetched: wait for changes(), then ask again
+  gone,        // the volume cannot be written by this session any more (closed, deleted)
 };
 struct write_verdict {
   admission what = admission::wait;
-  epoch_id epoch;                           // copy_first: stamp of the copies that begin now (rule 5)
-  std::vector<chunk_no> shared;             // copy_first: ascending
+  epoch_id epoch;                // copy_first: stamp of the copies that begin now (rule 5)
+  std::vector<chunk_no> shared;  // copy_first: ascending
 };
 
 // A store chunk that this session may copy into.
@@ -61,13 +61,13 @@ struct reserved_chunk {
 
 struct read_place {
   wire::place_kind kind = wire::place_kind::origin;
-  store_chunk chunk;                        // kind store
+  store_chunk chunk;  // kind store
 };
 enum class read_state : std::uint8_t { ready, wait, gone };
 struct read_plan {
   read_state what = read_state::wait;
-  std::uint64_t era{}, seen{};              // to be given back to finish_read()
-  std::vector<read_place> places;           // one for each chunk asked for
+  std::uint64_t era{}, seen{};     // to be given back to finish_read()
+  std::vector<read_place> places;  // one for each chunk asked for
 };
 
 class client_machine {
@@ -78,7 +78,7 @@ class client_machine {
   client_machine &operator=(const client_machine &) = delete;
 
   // ---- the connection ----
-  void connected(boottime_ms now);                             // says hello (after voiding all delegations)
+  void connected(boottime_ms now);  // says hello (after voiding all delegations)
   void disconnected(boottime_ms now);
   // Errors: what the peer did wrong, or `not_master` with the address to try (in the text of `hint`): drop
   // the connection. A frame of a lower term than seen before is ignored.
@@ -87,22 +87,22 @@ class client_machine {
   bool has_frames() const;
   // The peer has left a hello or a renewal unanswered for too long: drop the connection, try another server.
   bool peer_is_silent(boottime_ms now) const;
-  void tick(boottime_ms now);                                  // renews at a third of the lease
+  void tick(boottime_ms now);  // renews at a third of the lease
   boottime_ms next_tick(boottime_ms now) const;
-  std::uint64_t changes() const;                               // moves whenever a waiter might go on
+  std::uint64_t changes() const;  // moves whenever a waiter might go on
   bool lease_valid(boottime_ms now) const;
   bool has_session() const;
-  std::optional<wire::welcome> welcome() const;                // of the newest hello
+  std::optional<wire::welcome> welcome() const;  // of the newest hello
 
   // ---- plain requests, sent again after a reconnect until answered ----
   // For open_volume/open_snapshot use the calls below. Administrative requests carry their own request id.
   ticket request(wire::message what);
-  std::optional<answer> take_answer(ticket t);                 // once
-  void abandon(ticket t);                                      // nobody waits any more
+  std::optional<answer> take_answer(ticket t);  // once
+  void abandon(ticket t);                       // nobody waits any more
 
   // ---- origin volumes ----
-  ticket open_volume(std::string name);                        // answer: volume_opened or failed
-  void close_volume(volume_id volume);                         // no write in flight or to come
+  ticket open_volume(std::string name);  // answer: volume_opened or failed
+  void close_volume(volume_id volume);   // no write in flight or to come
   // The critical section of a write of chunks [first, first + count): valid lease, not frozen, all unshared
   // -> counted in flight. The origin write may be issued if and only if the verdict is `admitted`.
   write_verdict begin_write(volume_id volume, chunk_no first, std::uint64_t count, boottime_ms now);
@@ -114,7 +114,10 @@ class client_machine {
   // The barriers that wait only for this client's flush: every volume frozen and nothing of it in flight. The
   // owner flushes these origins and then calls drained(); on a failed flush it does not (the create times
   // out). A volume that was closed meanwhile may be among them.
-  struct drain { barrier_id barrier; std::vector<volume_id> volumes; };
+  struct drain {
+    barrier_id barrier;
+    std::vector<volume_id> volumes;
+  };
   std::vector<drain> take_drains();
   void drained(barrier_id barrier);
 
@@ -129,8 +132,8 @@ class client_machine {
   ticket commit(wire::commit what);
 
   // ---- snapshots ----
-  ticket open_snapshot(std::string volume, std::string snapshot);   // answer: snapshot_opened or failed
-  void close_snapshot(volume_id volume, snapshot_number number);    // counted: one for each open
+  ticket open_snapshot(std::string volume, std::string snapshot);  // answer: snapshot_opened or failed
+  void close_snapshot(volume_id volume, snapshot_number number);   // counted: one for each open
   // Where chunks [first, first + count) of the snapshot are. Fetches maps that are missing (`wait`).
   read_plan begin_read(volume_id volume, snapshot_number number, chunk_no first, std::uint64_t count,
                        boottime_ms now);

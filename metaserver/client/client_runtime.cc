@@ -29,7 +29,7 @@ namespace {
 constexpr milliseconds backoff_min{10}, backoff_max{1000};
 constexpr milliseconds poll_interval{100};
 constexpr milliseconds goodbye_patience{2000};
-constexpr milliseconds good_connection{1000};     // one that lasted so long was no failed attempt
+constexpr milliseconds good_connection{1000};  // one that lasted so long was no failed attempt
 }  // namespace
 
 struct client_runtime::impl {
@@ -41,7 +41,7 @@ struct client_runtime::impl {
   // Under the lock of the runtime:
   unsigned waiters = 0;
   bool stopping = false;
-  bool leaving = false;                           // says goodbye: no new session after it
+  bool leaving = false;  // says goodbye: no new session after it
   std::string last_error;
   // The network thread's own:
   asio::io_context io{1};
@@ -49,9 +49,9 @@ struct client_runtime::impl {
   asio::steady_timer tick_timer{io}, retry_timer{io};
   boottime_ms tick_at;
   std::shared_ptr<link> connection;
-  bool is_up = false;                             // the machine knows the connection
-  std::string peer;                               // of this connection
-  bool has_complained = false;                    // of a lost one: say when the server has answered again
+  bool is_up = false;           // the machine knows the connection
+  std::string peer;             // of this connection
+  bool has_complained = false;  // of a lost one: say when the server has answered again
   steady_clock::time_point up_since;
   std::size_t next_server = 0;
   std::string hint;
@@ -185,7 +185,7 @@ void client_runtime::impl::arm_tick(boottime_ms at) {
 
 // Sends what is to be sent and tells who waits. Called after anything that may have changed the machine.
 void client_runtime::impl::pump() {
-  kicked = false;                                 // before the look: what comes after it kicks again
+  kicked = false;  // before the look: what comes after it kicks again
   std::vector<std::vector<std::byte>> frames;
   boottime_ms next;
   bool is_news = false;
@@ -260,7 +260,7 @@ bool client_runtime::wait_for_change(std::unique_lock<std::mutex> &lock, std::ui
   if (has_news()) kick();
   while (machine_->changes() == seen) {
     if (impl_->options.interrupted) {
-      lock.unlock();                              // foreign code is not run under the lock
+      lock.unlock();  // foreign code is not run under the lock
       const bool is_over = impl_->options.interrupted();
       lock.lock();
       if (is_over) return *why = fail(errc::shutting_down, "interrupted"), false;

@@ -15,8 +15,8 @@
 
 namespace csnap::client {
 
-boottime_ms boottime_now();                 // CLOCK_BOOTTIME
-unique_id random_unique_id();               // getrandom
+boottime_ms boottime_now();    // CLOCK_BOOTTIME
+unique_id random_unique_id();  // getrandom
 // What a hello says about this process: host name, boot id, pid, start time. Call after the last fork.
 machine_options describe_this_process();
 
@@ -27,14 +27,14 @@ struct runtime_options {
   std::function<void()> on_change;
   // Polled about every 100 ms while a caller waits; true ends the wait: errc::shutting_down. May be empty.
   std::function<bool()> interrupted;
-  std::function<void(const std::string &)> log;   // one line; may be empty
+  std::function<void(const std::string &)> log;  // one line; may be empty
 };
 
 class client_runtime {
  public:
   // Starts the network thread; returns at once. Reconnects for ever, 10 ms .. 1 s apart.
   explicit client_runtime(runtime_options options);
-  ~client_runtime();                          // as stop(false); no caller may be inside any more
+  ~client_runtime();  // as stop(false); no caller may be inside any more
   // Ends the thread; waits of callers end with shutting_down. Says goodbye first if asked to (no I/O of this
   // session may be in flight), for 2 s at most.
   void stop(bool say_goodbye);
@@ -42,7 +42,7 @@ class client_runtime {
   // Runs `f(machine, now)` under the lock; then sends what it produced.
   template <class F>
   auto locked(F &&f) {
-    after_lock send_later(*this);           // destroyed after the lock is released
+    after_lock send_later(*this);  // destroyed after the lock is released
     const std::lock_guard guard(mutex_);
     const before_unlock note(send_later);
     return f(*machine_, boottime_now());
@@ -76,14 +76,14 @@ class client_runtime {
     after_lock &later;
   };
   bool has_news() const { return machine_->has_frames() || machine_->changes() != changes_told_; }
-  void kick();                               // wakes the network thread
+  void kick();  // wakes the network thread
   // Waits for the machine to change; false when the wait must end (fills `why`).
   bool wait_for_change(std::unique_lock<std::mutex> &lock, std::uint64_t seen, boottime_ms deadline,
                        error *why);
 
   std::mutex mutex_;
   std::unique_ptr<client_machine> machine_;
-  std::uint64_t changes_told_ = 0;           // waiters and on_change have been told up to here
+  std::uint64_t changes_told_ = 0;  // waiters and on_change have been told up to here
   std::unique_ptr<impl> impl_;
 };
 

@@ -18,7 +18,9 @@ error unexpected(const wire::message &body) {
 }
 
 template <class... F>
-struct overloaded : F... { using F::operator()...; };
+struct overloaded : F... {
+  using F::operator()...;
+};
 
 }  // namespace
 
@@ -32,8 +34,7 @@ result<> client_machine::impl::take_in(const wire::envelope &what, boottime_ms n
   if (session.now_in() == session_keeper::phase::offline) return {};
   if (session.now_in() == session_keeper::phase::greeting) return greeted(what, now, hint);
   if (what.term < session.term()) return {};
-  if (what.term > session.term())
-    return fail(errc::invalid, "the server changed its term without a welcome");
+  if (what.term > session.term()) return fail(errc::invalid, "the server changed its term without a welcome");
   return what.request == 0 ? from_server(what.body) : answered(what.request, what.body, now, hint);
 }
 
@@ -102,7 +103,7 @@ result<> client_machine::impl::renewal_answered(const wire::message &body, boott
   if (const auto *r = std::get_if<wire::renewed>(&body)) {
     if (r->lease_ms == 0) return fail(errc::invalid, "the server gave a lease of no time");
     renewal_id = 0;
-    if (!session.lease_valid(now)) ++changes;   // writers may be waiting for a lease
+    if (!session.lease_valid(now)) ++changes;  // writers may be waiting for a lease
     session.renewed(r->lease_ms, now);
     return {};
   }
@@ -179,13 +180,13 @@ result<> client_machine::impl::query_answered(const wire::unshared_query &asked,
   const std::uint64_t region = unshared_chunks::region_of(asked.first);
   if (const auto *f = std::get_if<wire::failed>(&body)) {
     if (f->code == errc::not_found) gate->mark_gone();
-    else gate->unshared().learn(region, {});    // all taken for shared: slower, never wrong
+    else gate->unshared().learn(region, {});  // all taken for shared: slower, never wrong
     return {};
   }
   const auto *a = std::get_if<wire::unshared_map>(&body);
   if (a == nullptr) return unexpected(body);
   if (a->stale_epoch) {
-    gate->unshared().forget_asked();            // the thaw that brings the new epoch is on its way
+    gate->unshared().forget_asked();  // the thaw that brings the new epoch is on its way
     return {};
   }
   if (a->bits.size() != (std::size_t{asked.count} + 7) / 8)

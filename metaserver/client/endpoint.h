@@ -15,10 +15,10 @@ namespace csnap::client {
 
 struct endpoint {
   enum class kind : std::uint8_t { unix_socket, tcp } type = kind::unix_socket;
-  std::string path;           // unix
-  std::string host;           // tcp
+  std::string path;  // unix
+  std::string host;  // tcp
   std::uint16_t port{};
-  std::string text() const;   // as typed
+  std::string text() const;  // as typed
   friend bool operator==(const endpoint &, const endpoint &) = default;
 };
 

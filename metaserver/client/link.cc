@@ -17,7 +17,7 @@ using boost::system::error_code;
 
 namespace {
 constexpr std::chrono::seconds connect_deadline{2};
-constexpr std::size_t gather_max = 64;             // frames in one write
+constexpr std::size_t gather_max = 64;  // frames in one write
 }  // namespace
 
 link::link(asio::io_context &io, events e)
@@ -47,7 +47,7 @@ void link::open(const endpoint &where) {
 void link::connect(std::vector<generic::endpoint> candidates, std::size_t at) {
   if (at >= candidates.size()) return fail_with(fail(errc::io, "cannot find " + name_ + ": no address"));
   error_code ignored;
-  (void)socket_.close(ignored);                    // a second candidate needs a socket of its own family
+  (void)socket_.close(ignored);  // a second candidate needs a socket of its own family
   const generic::endpoint target = candidates[at];
   socket_.async_connect(
       target, [self = shared_from_this(), candidates = std::move(candidates), at](error_code ec) mutable {

@@ -27,12 +27,12 @@ class link : public std::enable_shared_from_this<link> {
   struct events {
     std::function<void()> opened;
     std::function<void(const wire::envelope &)> received;
-    std::function<void()> batch_ended;            // after the messages that came together
-    std::function<void(const error &)> closed;    // once, and nothing after it; not after close()
+    std::function<void()> batch_ended;          // after the messages that came together
+    std::function<void(const error &)> closed;  // once, and nothing after it; not after close()
   };
   link(boost::asio::io_context &io, events e);
 
-  void open(const endpoint &where);               // connects within 2 s
+  void open(const endpoint &where);  // connects within 2 s
   void send(std::vector<std::vector<std::byte>> frames);
   void close();
 
@@ -52,7 +52,7 @@ class link : public std::enable_shared_from_this<link> {
   bool closed_ = false, is_tcp_ = false, writing_ = false;
   std::string name_;
   std::array<std::byte, 64 << 10> chunk_;
-  std::vector<std::byte> input_;                  // at most a frame and a chunk
+  std::vector<std::byte> input_;  // at most a frame and a chunk
   // As much as the machine lets be unanswered: its requests, and answers to what the server asked.
   std::deque<std::vector<std::byte>> output_;
 };

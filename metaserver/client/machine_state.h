@@ -32,8 +32,8 @@ struct client_machine::impl {
   open_snapshots snapshots;
   std::vector<std::vector<std::byte>> outgoing;
   std::uint64_t changes = 0;
-  std::uint64_t hello_id = 0, renewal_id = 0;   // under way as; 0: not
-  bool leaving = false;                         // goodbye was said: nothing new begins
+  std::uint64_t hello_id = 0, renewal_id = 0;  // under way as; 0: not
+  bool leaving = false;                        // goodbye was said: nothing new begins
 
   void emit(std::uint64_t request, const wire::message &what);
   void say(const wire::message &what) { emit(0, what); }

@@ -107,7 +107,7 @@ result<> open_snapshots::map_came(const wire::map &asked, const wire::map_reply 
     if (in_store && (run.first.value >= store_chunks || run.count > store_chunks - run.first.value))
       return fail(errc::invalid, "a map that points behind the end of the store");
     for (std::uint64_t i = 0; i < run.count; ++i)
-      where[filled++] = in_store ? run.first.value + i
+      where[filled++] = in_store                             ? run.first.value + i
                         : run.kind == wire::place_kind::zero ? segment_cache::place_zero
                                                              : segment_cache::place_origin;
   }

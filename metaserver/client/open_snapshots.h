@@ -16,7 +16,11 @@ class open_snapshots {
   open_snapshots(std::size_t cache_bytes, const planted_mistakes &planted)
       : planted_(planted), cache_(cache_bytes) {}
 
-  struct handle { std::uint64_t chunk_count{}; std::uint32_t opens{}; bool gone{}; };
+  struct handle {
+    std::uint64_t chunk_count{};
+    std::uint32_t opens{};
+    bool gone{};
+  };
   using key = std::pair<volume_id, snapshot_number>;
   handle *find(volume_id volume, snapshot_number number);
   handle &opened(const wire::snapshot_opened &o, std::uint64_t chunk_count);
@@ -59,7 +63,7 @@ class open_snapshots {
   segment_cache cache_;
   read_watch watch_;
   std::uint64_t era_ = 1;
-  boottime_ms held_until_{INT64_MAX};               // INT64_MAX: not held
+  boottime_ms held_until_{INT64_MAX};  // INT64_MAX: not held
 };
 
 }  // namespace csnap::client

@@ -41,7 +41,7 @@ result<> client_machine::impl::volume_answered(ticket t, pending_request &reques
 result<> client_machine::impl::volume_reopened(const pending_request &request, const wire::message &body) {
   write_gate *gate = gates.find(request.about);
   if (const auto *f = std::get_if<wire::failed>(&body)) {
-    if (f->code != errc::not_found) return fail(f->code, f->text);   // not now: a new connection tries again
+    if (f->code != errc::not_found) return fail(f->code, f->text);  // not now: a new connection tries again
     if (gate != nullptr) gate->mark_gone();
     return {};
   }

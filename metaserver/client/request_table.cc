@@ -68,8 +68,8 @@ void request_table::connection_lost() {
   for (const auto &[number, request] : pending_) unsent_.push_back(number);
 }
 
-std::vector<std::pair<ticket, pending_request>>
-request_table::take_all(const std::function<bool(const pending_request &)> &match) {
+std::vector<std::pair<ticket, pending_request>> request_table::take_all(
+    const std::function<bool(const pending_request &)> &match) {
   std::vector<std::pair<ticket, pending_request>> out;
   for (auto at = pending_.begin(); at != pending_.end();) {
     if (match(at->second)) {

@@ -15,14 +15,23 @@
 namespace csnap::client {
 
 enum class purpose : std::uint8_t {
-  caller, open_volume, open_snapshot, commit, close, goodbye,       // sent again
-  reopen_volume, reopen_snapshot, reserve, unshared_query, map,     // not
+  caller,
+  open_volume,
+  open_snapshot,
+  commit,
+  close,
+  goodbye,  // sent again
+  reopen_volume,
+  reopen_snapshot,
+  reserve,
+  unshared_query,
+  map,  // not
 };
 
 struct pending_request {
   purpose why = purpose::caller;
   wire::message what;
-  volume_id about;                // reopen_volume by name: the id it had
+  volume_id about;  // reopen_volume by name: the id it had
   bool abandoned = false;
 };
 
@@ -63,9 +72,9 @@ class request_table {
  private:
   ticket last_ticket_ = 0;
   std::uint64_t last_wire_id_ = 0;
-  std::map<ticket, pending_request> pending_;          // ordered: the order of sending again
+  std::map<ticket, pending_request> pending_;  // ordered: the order of sending again
   std::deque<ticket> unsent_;
-  std::unordered_map<std::uint64_t, ticket> sent_;     // by wire id
+  std::unordered_map<std::uint64_t, ticket> sent_;  // by wire id
   std::unordered_map<ticket, answer> answers_;
 };
 

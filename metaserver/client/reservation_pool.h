@@ -42,18 +42,21 @@ class reservation_pool {
   boottime_ms held_until() const { return held_until_; }
 
  private:
-  struct run { std::uint64_t count{}; reservation_id reservation; };
+  struct run {
+    std::uint64_t count{};
+    reservation_id reservation;
+  };
   void insert(std::uint64_t first, run r);
   void take_from(std::map<std::uint64_t, run>::iterator at, std::uint64_t count,
                  std::vector<reserved_chunk> &out);
 
   const std::uint32_t reserve_chunks_;
-  std::map<std::uint64_t, run> free_;                            // by first chunk; disjoint
+  std::map<std::uint64_t, run> free_;  // by first chunk; disjoint
   std::uint64_t free_count_ = 0;
   std::unordered_map<reservation_id, std::uint64_t> live_;  // chunks of each that are still this session's
   bool asked_ = false, no_space_ = false;
   reservation_id newest_;
-  boottime_ms held_until_{INT64_MAX};                            // INT64_MAX: not held
+  boottime_ms held_until_{INT64_MAX};  // INT64_MAX: not held
 };
 
 }  // namespace csnap::client

@@ -50,7 +50,10 @@ class segment_cache {
       return static_cast<std::size_t>((k.second * 256 + k.first.value) * 0x9e3779b97f4a7c15u);
     }
   };
-  struct segment_map { std::unique_ptr<places> where; bool fetching = false; };
+  struct segment_map {
+    std::unique_ptr<places> where;
+    bool fetching = false;
+  };
   struct group {
     std::map<snapshot_number, segment_map> maps;
     unsigned fetching = 0;
@@ -60,8 +63,8 @@ class segment_cache {
   void end_fetching(const key &k, snapshot_number number);
 
   const std::size_t maps_max_;
-  std::size_t map_count_ = 0;                        // with places
-  std::list<key> by_age_;                            // newest first
+  std::size_t map_count_ = 0;  // with places
+  std::list<key> by_age_;      // newest first
   std::unordered_map<key, group, key_hash> groups_;
 };
 

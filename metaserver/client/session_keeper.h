@@ -51,7 +51,7 @@ class session_keeper {
   session_id session_;
   term_id term_;
   std::optional<wire::welcome> welcome_;
-  boottime_ms sent_;               // the newest hello or renewal
+  boottime_ms sent_;  // the newest hello or renewal
   bool unanswered_ = false;
   std::uint32_t lease_ms_ = 0;
   boottime_ms lease_until_;

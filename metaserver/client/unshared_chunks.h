@@ -52,7 +52,7 @@ class unshared_chunks {
   struct region {
     bool known{}, asked{};
     std::unique_ptr<words> owned;
-    std::atomic<words *> bits{nullptr};   // what `owned` holds, once it is made; then kept for good
+    std::atomic<words *> bits{nullptr};  // what `owned` holds, once it is made; then kept for good
   };
   words &touch(std::uint64_t number);
 

@@ -9,7 +9,7 @@ write_gate &write_gates::opened(const std::string &name, const wire::volume_open
                                 std::uint64_t chunk_count) {
   write_gate &gate = gates_.try_emplace(o.id, name, o.id, chunk_count, planted_).first->second;
   if (gate.chunk_count() != chunk_count) {
-    gate.mark_gone();   // another size: not the volume that the callers know
+    gate.mark_gone();  // another size: not the volume that the callers know
     return gate;
   }
   gate.opened(o);

@@ -44,7 +44,10 @@ class write_gates {
   }
 
  private:
-  struct barrier { std::vector<volume_id> volumes; bool reported{}, answered{}; };
+  struct barrier {
+    std::vector<volume_id> volumes;
+    bool reported{}, answered{};
+  };
   bool is_drained(const barrier &b);
 
   const planted_mistakes &planted_;

@@ -20,11 +20,11 @@ struct barrier {
   barrier_id id;
   phase now = phase::waiting;
   wire::create what;
-  std::vector<volume_id> volumes;         // in the order of what.members
-  connection_id requester;                // of the newest repetition of the request
+  std::vector<volume_id> volumes;  // in the order of what.members
+  connection_id requester;         // of the newest repetition of the request
   std::uint64_t request{};
   boottime_ms deadline, frozen_at;
-  std::map<session_id, bool> answered;    // the participants
+  std::map<session_id, bool> answered;  // the participants
 
   bool all_answered() const;
   bool freezes() const { return now != phase::waiting; }

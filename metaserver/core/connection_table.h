@@ -16,10 +16,10 @@ namespace csnap::core {
 
 struct connection {
   wire::client_role role = wire::client_role::tool;
-  session_id session;          // 0 for a tool, and before the hello
+  session_id session;  // 0 for a tool, and before the hello
   bool said_hello{};
   bool welcomed{};
-  bool closing{};              // hung up: nothing that still arrives counts
+  bool closing{};  // hung up: nothing that still arrives counts
   std::set<std::uint64_t> outstanding;
 };
 
@@ -29,7 +29,7 @@ class connection_table {
 
   // The entry of a connection; the first message makes it.
   connection &of(connection_id id) { return connections_[id]; }
-  connection *find(connection_id id);                 // null when it is gone or closing
+  connection *find(connection_id id);  // null when it is gone or closing
   void forget(connection_id id) { connections_.erase(id); }
   std::vector<connection_id> of_session(session_id session) const;
 

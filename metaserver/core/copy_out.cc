@@ -22,11 +22,11 @@ constexpr std::size_t query_step = 8192;
 
 struct server_core::impl::commit_plan {
   volume_id volume;
-  epoch_id epoch;                        // the commit's own
+  epoch_id epoch;  // the commit's own
   session_id session;
   bool is_current{};
   snapshot_number newest_sharing;
-  snapshot_number number;                // of new exceptions
+  snapshot_number number;  // of new exceptions
   store::exceptions_added record;
   std::vector<wire::recall_entry> added;
   std::set<pending_commits::batch_no> until;

@@ -10,20 +10,23 @@ namespace csnap::core {
 
 namespace {
 
-constexpr std::size_t diff_exceptions_max = wire::diff_runs_max;   // so that the runs always fit
+constexpr std::size_t diff_exceptions_max = wire::diff_runs_max;  // so that the runs always fit
 
 wire::snapshot_entry entry_of(const store::snapshot_info &s) {
-  return {s.volume, s.number, s.name, static_cast<std::uint64_t>(s.created_unix_ms), s.size_bytes,
-          static_cast<std::uint32_t>(s.priority), static_cast<std::uint8_t>(s.state)};
+  return {s.volume,
+          s.number,
+          s.name,
+          static_cast<std::uint64_t>(s.created_unix_ms),
+          s.size_bytes,
+          static_cast<std::uint32_t>(s.priority),
+          static_cast<std::uint8_t>(s.state)};
 }
 
 void add_run(std::vector<wire::diff_run> &runs, chunk_no chunk, bool zero) {
-  const bool goes_on = !runs.empty() && runs.back().zero == zero &&
-                       runs.back().first.value + runs.back().count == chunk.value;
-  if (goes_on)
-    ++runs.back().count;
-  else
-    runs.push_back({chunk, 1, zero});
+  const bool goes_on =
+      !runs.empty() && runs.back().zero == zero && runs.back().first.value + runs.back().count == chunk.value;
+  if (goes_on) ++runs.back().count;
+  else runs.push_back({chunk, 1, zero});
 }
 
 // A chunk changed when it has an exception numbered in [older, newer); `newer` reads it at its first
@@ -66,8 +69,8 @@ void server_core::impl::on(const requester &who, const wire::list &m) {
   answer_durably(who, std::move(out));
 }
 
-result<std::pair<volume_id, std::pair<snapshot_number, snapshot_number>>>
-server_core::impl::diff_range(const requester &who, const wire::diff &m) {
+result<std::pair<volume_id, std::pair<snapshot_number, snapshot_number>>> server_core::impl::diff_range(
+    const requester &who, const wire::diff &m) {
   volume_id volume = m.id;
   std::pair numbers{m.older_number, m.newer_number};
   if (m.volume.empty()) {

@@ -26,8 +26,9 @@ pending_commits::batch_no pending_commits::add(volume_id volume, record_seq reco
   return number;
 }
 
-std::vector<pending_commits::recall_order>
-pending_commits::durable(batch_no number, const delegation_table &delegations, boottime_ms now) {
+std::vector<pending_commits::recall_order> pending_commits::durable(batch_no number,
+                                                                    const delegation_table &delegations,
+                                                                    boottime_ms now) {
   batch &b = batches_.at(number);
   b.is_durable = true;
   std::map<session_id, std::vector<wire::recall_entry>> by_holder;

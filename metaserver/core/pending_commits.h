@@ -66,10 +66,10 @@ class pending_commits {
     record_seq record;
     std::vector<wire::recall_entry> entries;
     bool is_durable{};
-    std::size_t recalls{};                  // not answered
-    std::size_t older{};                    // batches that must be over before
-    std::vector<batch_no> newer;            // that wait for this one
-    std::vector<std::uint64_t> answers;     // that wait for this one
+    std::size_t recalls{};               // not answered
+    std::size_t older{};                 // batches that must be over before
+    std::vector<batch_no> newer;         // that wait for this one
+    std::vector<std::uint64_t> answers;  // that wait for this one
   };
   struct held_answer {
     answer what;

@@ -26,7 +26,7 @@ class reaper {
 
   store::engine &engine_;
   std::size_t batch_;
-  std::deque<volume_id> volumes_;     // with dead snapshots; the first is being worked on
+  std::deque<volume_id> volumes_;  // with dead snapshots; the first is being worked on
   std::uint64_t removed_ = 0;
 };
 

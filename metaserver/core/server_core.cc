@@ -15,22 +15,30 @@ constexpr bool is_one_of = (std::is_same_v<Message, Kinds> || ...);
 
 // Messages that are never answered.
 bool is_one_way(const wire::message &m) {
-  return std::visit([]<class M>(const M &) {
-    return is_one_of<M, wire::drop, wire::recall_answer, wire::snapshot_gone_answer, wire::freeze_answer>;
-  }, m);
+  return std::visit(
+      []<class M>(const M &) {
+        return is_one_of<M, wire::drop, wire::recall_answer, wire::snapshot_gone_answer, wire::freeze_answer>;
+      },
+      m);
 }
 
 bool tool_may_send(const wire::message &m) {
-  return std::visit([]<class M>(const M &) {
-    return is_one_of<M, wire::list, wire::diff, wire::create, wire::remove, wire::rename>;
-  }, m);
+  return std::visit(
+      []<class M>(const M &) {
+        return is_one_of<M, wire::list, wire::diff, wire::create, wire::remove, wire::rename>;
+      },
+      m);
 }
 
 }  // namespace
 
 server_core::impl::impl(store::engine &engine, core_options options, boottime_ms now)
-    : engine_(engine), options_(std::move(options)), planted_(planted_mistakes::parse(options_.planted)),
-      now_(now), connections_(engine.term()), durable_(engine.last_durable()),
+    : engine_(engine),
+      options_(std::move(options)),
+      planted_(planted_mistakes::parse(options_.planted)),
+      now_(now),
+      connections_(engine.term()),
+      durable_(engine.last_durable()),
       reaper_(engine, options_.reap_batch) {
   const auto &values = engine_.current_settings();
   const std::uint32_t lease = values.lease_ms + values.lease_margin_ms;

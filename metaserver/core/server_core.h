@@ -27,17 +27,35 @@ namespace csnap::core {
 
 using connection_id = strong_id<struct connection_id_tag>;  // given by the owner, never used again
 
-struct send { connection_id to; wire::envelope what; };
+struct send {
+  connection_id to;
+  wire::envelope what;
+};
 // A peer broke the protocol or a limit, or said goodbye: send what is queued for it, then close.
-struct hang_up { connection_id who; std::string reason; };
+struct hang_up {
+  connection_id who;
+  std::string reason;
+};
 // A session was opened (or is known from before a restart) whose client runs under the kernel `boot`: if that
 // is ours, watch the process and report session_died() when it is gone. The owner decides what is proof.
-struct watch_process { session_id session; unique_id boot; std::uint32_t pid; std::uint64_t process_start; };
-struct unwatch_process { session_id session; };
+struct watch_process {
+  session_id session;
+  unique_id boot;
+  std::uint32_t pid;
+  std::uint64_t process_start;
+};
+struct unwatch_process {
+  session_id session;
+};
 // One line for the log.
-struct log_line { bool warning; std::string text; };
+struct log_line {
+  bool warning;
+  std::string text;
+};
 // Go on after something could not be read from the store: the engine is not to be used any more. Stop.
-struct stop_serving { error why; };
+struct stop_serving {
+  error why;
+};
 
 using output = std::variant<send, hang_up, watch_process, unwatch_process, log_line, stop_serving>;
 
@@ -47,15 +65,15 @@ struct session_status {
   std::uint32_t pid{};
   bool connected{}, expired{};
   std::int64_t lease_left_ms{};
-  std::vector<std::string> volumes;       // opened for writing
+  std::vector<std::string> volumes;  // opened for writing
   std::size_t snapshots_open{}, delegations{};
   std::uint64_t chunks_reserved{};
 };
 struct reaper_status {
   bool active{};
-  std::uint64_t snapshots_waiting{};      // dying or dead ones that are not gone yet
-  std::uint64_t exceptions_removed{};     // since this master began
-  double done_fraction{};                 // of the pass under way
+  std::uint64_t snapshots_waiting{};   // dying or dead ones that are not gone yet
+  std::uint64_t exceptions_removed{};  // since this master began
+  double done_fraction{};              // of the pass under way
 };
 struct core_status {
   term_id term;
@@ -63,7 +81,7 @@ struct core_status {
   std::vector<session_status> sessions;
   reaper_status reaper;
   std::uint64_t commits{}, chunks_copied{}, recalls_sent{}, snapshots_created{}, barriers_failed{};
-  std::vector<std::string> conditions;    // what needs attention, and what to do; one line each
+  std::vector<std::string> conditions;  // what needs attention, and what to do; one line each
 };
 
 struct core_options {
@@ -71,7 +89,7 @@ struct core_options {
   std::function<std::uint64_t()> random;
   std::function<std::int64_t()> unix_ms;  // wall clock, only ever shown to people
   std::size_t sessions_max = 256;
-  std::size_t reap_batch = 4096;          // exceptions looked at in one step of the reaper
+  std::size_t reap_batch = 4096;  // exceptions looked at in one step of the reaper
   // Planted mistakes, for the tests that must find them; all off in production. See docs/testing.md.
   std::vector<std::string> planted;
 };
@@ -96,7 +114,7 @@ class server_core {
   void tick(boottime_ms now);
 
   // ---- outputs ----
-  std::vector<output> take_outputs();       // in order
+  std::vector<output> take_outputs();  // in order
   // When tick() wants to be called next; sooner does no harm. Work for the reaper: at once.
   boottime_ms next_tick(boottime_ms now) const;
   core_status status(boottime_ms now) const;

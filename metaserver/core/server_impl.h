@@ -16,8 +16,8 @@
 
 #include "metaserver/core/barrier_table.h"
 #include "metaserver/core/connection_table.h"
-#include "metaserver/core/deletion_table.h"
 #include "metaserver/core/delegation_table.h"
+#include "metaserver/core/deletion_table.h"
 #include "metaserver/core/durable_queue.h"
 #include "metaserver/core/pending_commits.h"
 #include "metaserver/core/planted_mistakes.h"
@@ -35,7 +35,7 @@ namespace csnap::core {
 struct requester {
   connection_id from;
   std::uint64_t request{};
-  session_id session;       // 0: a tool
+  session_id session;  // 0: a tool
 };
 
 struct server_core::impl {
@@ -44,15 +44,15 @@ struct server_core::impl {
   // ---- inputs (server_core.cc) ----
   void message(connection_id from, const wire::envelope &what);
   void lost(connection_id who);
-  void at(boottime_ms now);                     // notes the time, and whose lease is over
-  void follow_up();                             // everything that what just happened allows
+  void at(boottime_ms now);  // notes the time, and whose lease is over
+  void follow_up();          // everything that what just happened allows
   bool has_chores() const;
   boottime_ms next_tick() const;
   core_status status() const;
 
   // ---- plumbing ----
   void stop(const error &why);
-  result<record_seq> append(const store::record &r);   // stops on any error but no_space
+  result<record_seq> append(const store::record &r);  // stops on any error but no_space
   void answer(const requester &to, wire::message what) {
     connections_.reply(to.from, to.request, std::move(what));
   }
@@ -62,7 +62,7 @@ struct server_core::impl {
   void answer_durably(const requester &to, wire::message what);
   void breach(const requester &by, std::string what) { connections_.hang_up(by.from, std::move(what)); }
   session &session_of(const requester &r);
-  void tell(const session &s, wire::message what);     // nothing while it is not connected
+  void tell(const session &s, wire::message what);  // nothing while it is not connected
   std::uint64_t chunks_of(volume_id volume) const;
   // An administrator's request that was carried out: its answer was lost.
   bool was_done(const unique_id &request) const {
@@ -82,11 +82,11 @@ struct server_core::impl {
   record_seq record_longer_lease(store::session_info info);
   void welcome_session(const requester &who, record_seq rests_on);
   boottime_ms lease_end_from_now() const;
-  void void_promises(session &s);               // delegations, recalls, open snapshots: none of them counts
+  void void_promises(session &s);  // delegations, recalls, open snapshots: none of them counts
   void expire(session &s);
-  void end_session(session_id id);              // with proof
+  void end_session(session_id id);  // with proof
   void leave_barriers(session_id id);
-  bool close_one_session();                     // chore
+  bool close_one_session();  // chore
   void update_grace();
   void after_grace(std::function<void()> then);
   void on(const requester &who, const wire::renew &m);
@@ -128,8 +128,8 @@ struct server_core::impl {
   std::optional<error> create_is_refused(const wire::create &m, std::vector<volume_id> *volumes);
   void answer_created_again(const requester &who, const wire::create &m);
   void freeze_when_possible(barrier &b);
-  void join_barriers(session &s);               // a session came back: what it missed
-  bool record_one_barrier();                    // chore
+  void join_barriers(session &s);  // a session came back: what it missed
+  bool record_one_barrier();       // chore
   void finish_barrier(barrier_id id, std::int64_t created_unix_ms, snapshot_number number);
   void abort_barrier(barrier_id id, error why);
   void abort_late_barriers();
@@ -142,13 +142,13 @@ struct server_core::impl {
   void on(const requester &who, const wire::rename &m);
   result<snapshot_key> find_named(const wire::snapshot_pair &name) const;
   void announce_deletion(const snapshot_key &snapshot);
-  bool end_one_snapshot();                      // chore
+  bool end_one_snapshot();  // chore
 
   // ---- listings.cc ----
   void on(const requester &who, const wire::list &m);
   void on(const requester &who, const wire::diff &m);
-  result<std::pair<volume_id, std::pair<snapshot_number, snapshot_number>>>
-  diff_range(const requester &who, const wire::diff &m);
+  result<std::pair<volume_id, std::pair<snapshot_number, snapshot_number>>> diff_range(const requester &who,
+                                                                                       const wire::diff &m);
 
   // What only servers send, and status and sessions, which the owner answers.
   template <class Message>
@@ -167,7 +167,7 @@ struct server_core::impl {
   bool stopped_ = false;
   bool in_grace_ = false;
   boottime_ms grace_end_;
-  record_seq lease_bound_;                      // the record of the longest lease granted: rule 10
+  record_seq lease_bound_;  // the record of the longest lease granted: rule 10
   connection_table connections_;
   durable_queue durable_;
   session_table sessions_;
@@ -176,7 +176,7 @@ struct server_core::impl {
   barrier_table barriers_;
   deletion_table deletions_;
   reaper reaper_;
-  std::deque<session_id> to_close_;             // ended with proof, session_closed not appended yet
+  std::deque<session_id> to_close_;  // ended with proof, session_closed not appended yet
   // Volumes of which a writer was killed: nobody has flushed what it completed. An earlier master may have
   // known of others: all volumes, when this one began with sessions of it.
   std::set<volume_id> unflushed_, perhaps_unflushed_;

@@ -146,8 +146,7 @@ void server_core::impl::end_session(session_id id) {
   for (const auto &[volume, info] : engine_.volumes())
     if (s->may_write(volume)) unflushed_.insert(volume);
   leave_barriers(id);
-  for (const connection_id c : connections_.of_session(id))
-    connections_.hang_up(c, "the session has ended");
+  for (const connection_id c : connections_.of_session(id)) connections_.hang_up(c, "the session has ended");
   sessions_.erase(id);
   to_close_.push_back(id);
   connections_.put(unwatch_process{id});

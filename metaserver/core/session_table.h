@@ -18,13 +18,13 @@ using snapshot_key = std::pair<volume_id, snapshot_number>;
 
 struct session {
   session_id id;
-  connection_id connection;      // 0: none, or not welcomed yet
-  boottime_ms lease_end;         // counted from receipt, with the margin for drift
-  bool expired{};                // its lease ran out: not renewed before a new hello (rule 3)
+  connection_id connection;  // 0: none, or not welcomed yet
+  boottime_ms lease_end;     // counted from receipt, with the margin for drift
+  bool expired{};            // its lease ran out: not renewed before a new hello (rule 3)
   // Recorded by an earlier master. The record does not say what it writes, and it may write before it tells
   // us: it counts as a writer of every volume as long as this master lives.
   bool inherited{};
-  bool is_back = true;           // inherited ones: has said hello to this master
+  bool is_back = true;  // inherited ones: has said hello to this master
   std::set<volume_id> writing;
   std::set<snapshot_key> snapshots;
   std::uint64_t chunks_reserved{};
@@ -53,7 +53,7 @@ class session_table {
   std::vector<session *> writers_of(std::span<const volume_id> volumes);
   session *any_reachable();
   std::vector<session *> readers_of(const snapshot_key &snapshot);
-  std::vector<session *> due(boottime_ms now);        // lease over, not expired yet
+  std::vector<session *> due(boottime_ms now);  // lease over, not expired yet
   bool all_back() const;
   // When the next lease ends; `otherwise` if none will.
   boottime_ms next_expiry(boottime_ms otherwise) const;

@@ -55,9 +55,8 @@ void server_core::impl::on(const requester &who, const wire::create &m) {
 }
 
 bool server_core::impl::needs_flush(const barrier &b) const {
-  return !planted_.dead_not_flushed && std::any_of(b.volumes.begin(), b.volumes.end(), [&](volume_id v) {
-           return unflushed_.contains(v);
-         });
+  return !planted_.dead_not_flushed &&
+         std::any_of(b.volumes.begin(), b.volumes.end(), [&](volume_id v) { return unflushed_.contains(v); });
 }
 
 // Nobody is stopped for a create that cannot go on: who cannot be reached must come back first.
@@ -67,9 +66,8 @@ void server_core::impl::freeze_when_possible(barrier &b) {
   const bool all_reachable =
       std::all_of(writers.begin(), writers.end(), [](const session *s) { return s->reachable(); });
   if (in_grace_ || !all_reachable) return;
-  const bool may_need_flush = std::any_of(b.volumes.begin(), b.volumes.end(), [&](volume_id v) {
-    return perhaps_unflushed_.contains(v);
-  });
+  const bool may_need_flush = std::any_of(b.volumes.begin(), b.volumes.end(),
+                                          [&](volume_id v) { return perhaps_unflushed_.contains(v); });
   if (writers.empty() && (needs_flush(b) || may_need_flush)) {
     if (session *flusher = sessions_.any_reachable()) writers.push_back(flusher);
     else if (needs_flush(b)) return;
@@ -112,7 +110,7 @@ bool server_core::impl::record_one_barrier() {
     record.priority = static_cast<std::int32_t>(b.what.priority);
     for (std::size_t i = 0; i < b.volumes.size(); ++i) {
       const auto &name = b.what.members[i].snapshot;
-      if (engine_.find_snapshot(b.volumes[i], name)) {     // a rename took the name meanwhile
+      if (engine_.find_snapshot(b.volumes[i], name)) {  // a rename took the name meanwhile
         abort_barrier(id, fail(errc::exists, "snapshot '" + name + "' exists already"));
         return true;
       }
@@ -167,7 +165,7 @@ void server_core::impl::abort_barrier(barrier_id id, error why) {
 std::string server_core::impl::silent_sessions(const barrier &b) {
   std::string out;
   for (const auto &[id, s] : sessions_.all()) {
-    const auto participant = b.answered.find(id);     // one that only flushes is among them
+    const auto participant = b.answered.find(id);  // one that only flushes is among them
     const bool is_silent = b.freezes() ? participant != b.answered.end() && !participant->second
                                        : s.may_write_any(b.volumes) && !s.reachable();
     if (!is_silent || out.size() > wire::error_text_max / 2) continue;
@@ -185,11 +183,12 @@ void server_core::impl::abort_late_barriers() {
     const barrier &b = *barriers_.find(id);
     const std::string who = silent_sessions(b);
     const bool lacks_node = b.now == barrier::phase::waiting && needs_flush(b);
-    abort_barrier(id, fail(errc::timed_out,
-                           !who.empty() ? who + " did not answer the barrier"
-                           : lacks_node ? "an nbdkit that wrote was killed, and there is no other to flush what it "
-                                          "wrote: start one, then try again"
-                                        : "there was no room to record the snapshot"));
+    abort_barrier(
+        id, fail(errc::timed_out,
+                 !who.empty() ? who + " did not answer the barrier"
+                 : lacks_node ? "an nbdkit that wrote was killed, and there is no other to flush what it "
+                                "wrote: start one, then try again"
+                              : "there was no room to record the snapshot"));
   }
 }
 

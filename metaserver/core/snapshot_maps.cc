@@ -21,13 +21,11 @@ wire::map_run run_of(const std::optional<store::exception> &e) {
 
 void add_run(std::vector<wire::map_run> &runs, const wire::map_run &next) {
   wire::map_run *last = runs.empty() ? nullptr : &runs.back();
-  const bool goes_on = last && last->kind == next.kind &&
-                       (next.kind != wire::place_kind::store ||
-                        last->first.value + last->count == next.first.value);
-  if (goes_on)
-    ++last->count;
-  else
-    runs.push_back(next);
+  const bool goes_on =
+      last && last->kind == next.kind &&
+      (next.kind != wire::place_kind::store || last->first.value + last->count == next.first.value);
+  if (goes_on) ++last->count;
+  else runs.push_back(next);
 }
 
 }  // namespace

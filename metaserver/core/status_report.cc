@@ -43,10 +43,8 @@ std::vector<std::string> server_core::impl::conditions() const {
                   " chunks; creates of its volumes fail: start its node again, or fence it and confirm that");
   }
   for (const auto &[id, b] : barriers_.all())
-    if (b.now == barrier::phase::waiting)
-      out.push_back("a create waits for a client that cannot be reached");
-    else if (b.now == barrier::phase::freezing)
-      out.push_back("writers are stopped for a create");
+    if (b.now == barrier::phase::waiting) out.push_back("a create waits for a client that cannot be reached");
+    else if (b.now == barrier::phase::freezing) out.push_back("writers are stopped for a create");
   const auto usage = engine_.usage();
   if (usage.chunks_free < usage.chunks_total / 10)
     out.push_back("only " + percent(usage.chunks_free, usage.chunks_total) +

@@ -40,7 +40,8 @@ void commit_loop::start_batch() {
 void commit_loop::write_batch(const store::log_batch &batch) {
   const auto how = planted_.log_only_cached ? durability::cached : durability::durable;
   const auto written = store::run_writes(metadata_, batch.writes, how);
-  if (!written && !planted_.failed_log_ignored) around_.stop_at_once("writing the log failed", written.error());
+  if (!written && !planted_.failed_log_ignored)
+    around_.stop_at_once("writing the log failed", written.error());
 }
 
 // Who may hear of it is the master's business (proof of mastership).

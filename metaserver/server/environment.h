@@ -25,8 +25,8 @@ enum class worker : std::uint8_t { log, checkpoint, proof };
 class server_environment {
  public:
   virtual boottime_ms now() = 0;
-  virtual std::int64_t unix_ms() = 0;        // wall clock, only ever shown to people
-  virtual std::uint64_t random_bits() = 0;   // that nobody can guess
+  virtual std::int64_t unix_ms() = 0;       // wall clock, only ever shown to people
+  virtual std::uint64_t random_bits() = 0;  // that nobody can guess
 
   // Runs after what is ready already.
   virtual void post(std::function<void()> what) = 0;

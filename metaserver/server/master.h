@@ -35,8 +35,8 @@ class peers {
 
 struct master_options {
   server_description about;
-  bool election_can_split = false;            // then every answer waits for proof of mastership (rule 9)
-  std::vector<std::string> planted_in_core;   // for the tests that must find them; off in production
+  bool election_can_split = false;           // then every answer waits for proof of mastership (rule 9)
+  std::vector<std::string> planted_in_core;  // for the tests that must find them; off in production
   planted_mistakes planted;
 };
 

@@ -77,7 +77,7 @@ class metaserver final : connection_owner, peers {
   std::unique_ptr<election> election_;
   std::unique_ptr<standby> standby_;
   std::optional<asio_environment> around_;  // of the master
-  std::unique_ptr<master> master_;  // null: standby
+  std::unique_ptr<master> master_;          // null: standby
 };
 
 }  // namespace csnap::server

@@ -14,8 +14,7 @@ constexpr std::size_t checksum_offset = 44;
 
 template <class Integer>
 void put(std::byte *&at, Integer value) {
-  for (std::size_t i = 0; i < sizeof(Integer); ++i)
-    *at++ = static_cast<std::byte>((value >> (8 * i)) & 0xff);
+  for (std::size_t i = 0; i < sizeof(Integer); ++i) *at++ = static_cast<std::byte>((value >> (8 * i)) & 0xff);
 }
 
 std::uint32_t checksum_of(std::span<const std::byte> block) {

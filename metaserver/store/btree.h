@@ -63,8 +63,8 @@ class btree {
   page_pointer root() const { return root_; }
   void set_root(page_pointer root) { root_ = root; }
 
-  result<cursor> seek(const tree_key &key);              // the first entry >= key
-  result<cursor> seek_below(const tree_key &key);        // the last entry < key
+  result<cursor> seek(const tree_key &key);        // the first entry >= key
+  result<cursor> seek_below(const tree_key &key);  // the last entry < key
 
   // Inserts or replaces; true: it was new.
   result<bool> put(const tree_key &key, std::span<const std::byte> value);

@@ -17,10 +17,8 @@ inline std::uint32_t lower_entry(const frame &f, const tree_key &key, std::uint3
   std::uint32_t low = from, high = f.count;
   while (low < high) {
     const std::uint32_t middle = (low + high) / 2;
-    if (std::memcmp(f.entry(middle), key.bytes.data(), key_bytes) < 0)
-      low = middle + 1;
-    else
-      high = middle;
+    if (std::memcmp(f.entry(middle), key.bytes.data(), key_bytes) < 0) low = middle + 1;
+    else high = middle;
   }
   return low;
 }

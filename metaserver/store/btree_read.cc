@@ -77,10 +77,8 @@ result<btree::cursor> btree::seek_below(const tree_key &key) {
   c.tree_ = this;
   auto done = descend(key, c.path_);
   if (done && !c.at_end()) {
-    if (c.path_.leaf().index > 0)
-      --c.path_.leaf().index;
-    else
-      done = move_left(c.path_);
+    if (c.path_.leaf().index > 0) --c.path_.leaf().index;
+    else done = move_left(c.path_);
   }
   if (!done) return done.error();
   return c;

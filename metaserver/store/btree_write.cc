@@ -89,10 +89,8 @@ result<> btree::split(tree_path &path, std::size_t depth, std::uint32_t index, c
   } else {
     const std::uint32_t half = left.count / 2;
     move_entries(left, half, right);
-    if (index <= half)
-      insert_entry(left, index, key, value);
-    else
-      insert_entry(right, index - half, key, value);
+    if (index <= half) insert_entry(left, index, key, value);
+    else insert_entry(right, index - half, key, value);
   }
   const tree_key separator = tree_key::at(right.entry(0));
   if (planted_.split_loses_right) return {};

@@ -16,11 +16,11 @@ namespace csnap::store {
 struct volume_info {
   volume_id id;
   std::string name;
-  std::string device;            // as given to format: a hint for nodes that say nothing else
+  std::string device;  // as given to format: a hint for nodes that say nothing else
   std::uint64_t size_bytes{};
-  epoch_id epoch;                // number 0: never had a snapshot
-  chunk_no reap_cursor;          // where the reaper goes on
-  std::uint64_t reap_pass{};     // completed passes of the reaper over this volume
+  epoch_id epoch;             // number 0: never had a snapshot
+  chunk_no reap_cursor;       // where the reaper goes on
+  std::uint64_t reap_pass{};  // completed passes of the reaper over this volume
   // Clones (not offered yet): the snapshot that this volume was made of, or volume 0.
   volume_id parent_volume;
   snapshot_number parent_snapshot;
@@ -40,17 +40,17 @@ struct snapshot_info {
   snapshot_state state = snapshot_state::live;
   std::int64_t created_unix_ms{};
   std::int32_t priority{};
-  std::uint64_t size_bytes{};     // of the volume when the snapshot was made
-  std::uint64_t reap_pass{};      // dead: gone when the volume has completed more passes than this
+  std::uint64_t size_bytes{};  // of the volume when the snapshot was made
+  std::uint64_t reap_pass{};   // dead: gone when the volume has completed more passes than this
   bool counts_for_sharing() const { return state != snapshot_state::dead; }
   friend bool operator==(const snapshot_info &, const snapshot_info &) = default;
 };
 
 struct session_info {
   session_id id;
-  unique_id secret;               // proves that who resumes the session is who opened it
-  std::string node;               // host name, for people
-  unique_id boot;                 // of the client's kernel
+  unique_id secret;  // proves that who resumes the session is who opened it
+  std::string node;  // host name, for people
+  unique_id boot;    // of the client's kernel
   std::uint32_t pid{};
   std::uint64_t process_start{};  // /proc/PID/stat field 22, in clock ticks
   bool io_ends_with_process{};    // false: its devices are remote, a dead process proves nothing
@@ -66,15 +66,15 @@ struct reservation_info {
   session_id session;
   store_chunk first;
   std::uint32_t count{};
-  std::vector<bool> reserved;     // `count` of them
+  std::vector<bool> reserved;  // `count` of them
   friend bool operator==(const reservation_info &, const reservation_info &) = default;
 };
 
 struct settings {
   std::uint32_t lease_ms = 5000;
-  std::uint32_t lease_margin_ms = 1000;     // what a server adds for drift before it calls a lease over
+  std::uint32_t lease_margin_ms = 1000;  // what a server adds for drift before it calls a lease over
   std::uint32_t barrier_ms = 5000;
-  std::uint32_t longest_lease_ms = 0;       // longest lease + margin that any term granted: bounds grace
+  std::uint32_t longest_lease_ms = 0;  // longest lease + margin that any term granted: bounds grace
   friend bool operator==(const settings &, const settings &) = default;
 };
 

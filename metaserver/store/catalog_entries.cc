@@ -59,37 +59,38 @@ void put_reservation_fields(byte_writer &out, const reservation_info &r) {
 std::vector<std::byte> catalog_state::encode_entry(const tree_key &key) const {
   byte_writer out;
   switch (static_cast<catalog_kind>(key.first())) {
-  case catalog_kind::settings: put_fields(out, values); break;
-  case catalog_kind::volume:
-    if (auto v = volumes.find(volume_id{static_cast<std::uint32_t>(key.second())}); v != volumes.end()) {
-      volume_info without_device = v->second;
-      without_device.device.clear();
-      put_fields(out, without_device);
-      out.u64(detail(v->first).exception_count);
+    case catalog_kind::settings: put_fields(out, values); break;
+    case catalog_kind::volume:
+      if (auto v = volumes.find(volume_id{static_cast<std::uint32_t>(key.second())}); v != volumes.end()) {
+        volume_info without_device = v->second;
+        without_device.device.clear();
+        put_fields(out, without_device);
+        out.u64(detail(v->first).exception_count);
+      }
+      break;
+    case catalog_kind::volume_device:
+      if (auto v = volumes.find(volume_id{static_cast<std::uint32_t>(key.second())}); v != volumes.end())
+        out.text(v->second.device);
+      break;
+    case catalog_kind::snapshot: {
+      const auto &all = detail(volume_id{static_cast<std::uint32_t>(key.second())}).snapshots;
+      if (auto s = all.find(snapshot_number{key.third()}); s != all.end())
+        put_snapshot_fields(out, s->second);
+      break;
     }
-    break;
-  case catalog_kind::volume_device:
-    if (auto v = volumes.find(volume_id{static_cast<std::uint32_t>(key.second())}); v != volumes.end())
-      out.text(v->second.device);
-    break;
-  case catalog_kind::snapshot: {
-    const auto &all = detail(volume_id{static_cast<std::uint32_t>(key.second())}).snapshots;
-    if (auto s = all.find(snapshot_number{key.third()}); s != all.end()) put_snapshot_fields(out, s->second);
-    break;
-  }
-  case catalog_kind::session:
-    if (auto s = sessions.find(session_id{key.second()}); s != sessions.end()) put_fields(out, s->second);
-    break;
-  case catalog_kind::reservation:
-    if (auto r = reservations.find(reservation_id{key.second()}); r != reservations.end())
-      put_reservation_fields(out, r->second);
-    break;
-  case catalog_kind::request:
-    if (auto r = requests_.find(key.second()); r != requests_.end()) {
-      out.u64(r->second.counter);
-      put_unique(out, r->second.id);
-    }
-    break;
+    case catalog_kind::session:
+      if (auto s = sessions.find(session_id{key.second()}); s != sessions.end()) put_fields(out, s->second);
+      break;
+    case catalog_kind::reservation:
+      if (auto r = reservations.find(reservation_id{key.second()}); r != reservations.end())
+        put_reservation_fields(out, r->second);
+      break;
+    case catalog_kind::request:
+      if (auto r = requests_.find(key.second()); r != requests_.end()) {
+        out.u64(r->second.counter);
+        put_unique(out, r->second.id);
+      }
+      break;
   }
   if (out.size() > 0) out.pad_to(catalog_value_bytes);
   return out.release();
@@ -115,40 +116,41 @@ result<> catalog_state::load_entry(const tree_key &key, std::span<const std::byt
   byte_reader in(value);
   const volume_id volume{static_cast<std::uint32_t>(key.second())};
   switch (static_cast<catalog_kind>(key.first())) {
-  case catalog_kind::settings: values = get_settings(in); break;
-  case catalog_kind::volume: {
-    const volume_info v = get_volume(in);
-    const std::uint64_t count = in.u64();
-    if (!in.ok() || v.id.value != key.second()) return bad_entry(key, "bad volume");
-    put_volume(v);
-    details_[v.id].exception_count = count;
-    break;
-  }
-  case catalog_kind::volume_device:
-    if (!volumes.contains(volume)) return bad_entry(key, "device of no volume");
-    volumes[volume].device = in.text(device_length_max);
-    break;
-  case catalog_kind::snapshot: {
-    if (!volumes.contains(volume) || volume.value != key.second())
-      return bad_entry(key, "snapshot of no volume");
-    const snapshot_info s = get_snapshot(in, volume, snapshot_number{key.third()});
-    if (in.ok()) put_snapshot(s);
-    break;
-  }
-  case catalog_kind::session:
-    sessions[session_id{key.second()}] = get_session(in, session_id{key.second()});
-    break;
-  case catalog_kind::reservation: return load_reservation(reservation_id{key.second()}, in);
-  case catalog_kind::request: {
-    done_request r;
-    r.counter = in.u64();
-    r.id = get_unique(in);
-    if (key.second() != r.counter % requests_remembered) return bad_entry(key, "request in the wrong place");
-    requests_[key.second()] = r;
-    known_requests_.insert(r.id);
-    break;
-  }
-  default: return bad_entry(key, "unknown kind");
+    case catalog_kind::settings: values = get_settings(in); break;
+    case catalog_kind::volume: {
+      const volume_info v = get_volume(in);
+      const std::uint64_t count = in.u64();
+      if (!in.ok() || v.id.value != key.second()) return bad_entry(key, "bad volume");
+      put_volume(v);
+      details_[v.id].exception_count = count;
+      break;
+    }
+    case catalog_kind::volume_device:
+      if (!volumes.contains(volume)) return bad_entry(key, "device of no volume");
+      volumes[volume].device = in.text(device_length_max);
+      break;
+    case catalog_kind::snapshot: {
+      if (!volumes.contains(volume) || volume.value != key.second())
+        return bad_entry(key, "snapshot of no volume");
+      const snapshot_info s = get_snapshot(in, volume, snapshot_number{key.third()});
+      if (in.ok()) put_snapshot(s);
+      break;
+    }
+    case catalog_kind::session:
+      sessions[session_id{key.second()}] = get_session(in, session_id{key.second()});
+      break;
+    case catalog_kind::reservation: return load_reservation(reservation_id{key.second()}, in);
+    case catalog_kind::request: {
+      done_request r;
+      r.counter = in.u64();
+      r.id = get_unique(in);
+      if (key.second() != r.counter % requests_remembered)
+        return bad_entry(key, "request in the wrong place");
+      requests_[key.second()] = r;
+      known_requests_.insert(r.id);
+      break;
+    }
+    default: return bad_entry(key, "unknown kind");
   }
   if (!in.ok()) return bad_entry(key, "bad fields");
   return {};

@@ -77,8 +77,8 @@ void catalog_state::remember_request(const unique_id &request) {
 }
 
 void catalog_state::put_reservation(reservation_info reservation) {
-  chunks_reserved += static_cast<std::uint64_t>(
-      std::count(reservation.reserved.begin(), reservation.reserved.end(), true));
+  chunks_reserved +=
+      static_cast<std::uint64_t>(std::count(reservation.reserved.begin(), reservation.reserved.end(), true));
   note(catalog_kind::reservation, reservation.id.value);
   const reservation_id id = reservation.id;
   check(reservations.emplace(id, std::move(reservation)).second, "reservation id used twice");

@@ -23,13 +23,13 @@ inline constexpr std::size_t requests_remembered = 1024;
 
 // The first part of a key in the catalog tree.
 enum class catalog_kind : std::uint32_t {
-  settings = 1,     // (0, 0)
-  volume = 2,       // (id, 0)
-  volume_device = 3,// (id, 0)
-  snapshot = 4,     // (volume, number)
-  session = 5,      // (id, 0)
-  reservation = 6,  // (id, 0)
-  request = 7,      // (counter % 1024, 0)
+  settings = 1,       // (0, 0)
+  volume = 2,         // (id, 0)
+  volume_device = 3,  // (id, 0)
+  snapshot = 4,       // (volume, number)
+  session = 5,        // (id, 0)
+  reservation = 6,    // (id, 0)
+  request = 7,        // (counter % 1024, 0)
 };
 
 class catalog_state {
@@ -42,13 +42,13 @@ class catalog_state {
   session_id last_session;
   reservation_id last_reservation;
   std::uint64_t request_counter = 0;
-  std::uint64_t chunks_reserved = 0;   // bits set over all reservations
+  std::uint64_t chunks_reserved = 0;  // bits set over all reservations
 
   // What is kept beside a volume's entry.
   struct volume_detail {
     std::map<snapshot_number, snapshot_info> snapshots;
     std::unordered_map<std::string, snapshot_number> live_names;
-    std::vector<snapshot_number> sharing;   // of snapshots that count for sharing, ascending
+    std::vector<snapshot_number> sharing;  // of snapshots that count for sharing, ascending
     std::uint64_t exception_count = 0;
   };
   const volume_detail &detail(volume_id volume) const;
@@ -57,13 +57,13 @@ class catalog_state {
   const volume_info *find_volume(std::string_view name) const;
   const snapshot_info *find_snapshot(volume_id volume, std::string_view name) const;
   bool request_done(const unique_id &request) const { return known_requests_.contains(request); }
-  std::vector<unique_id> requests_in_order() const;   // those that are remembered, oldest first
+  std::vector<unique_id> requests_in_order() const;  // those that are remembered, oldest first
 
   // ---- changes; each keeps the indexes and notes the key ----
   void put_volume(const volume_info &volume);
   void put_snapshot(const snapshot_info &snapshot);
   void remove_snapshot(volume_id volume, snapshot_number number);
-  void remember_request(const unique_id &request);   // all zero: none
+  void remember_request(const unique_id &request);  // all zero: none
   void put_reservation(reservation_info reservation);
   void remove_reservation(reservation_id id);
   void note(catalog_kind kind, std::uint64_t id, std::uint64_t sub = 0);
@@ -81,8 +81,11 @@ class catalog_state {
 
   std::unordered_map<std::string, volume_id> volume_names_;
   std::map<volume_id, volume_detail> details_;
-  struct done_request { std::uint64_t counter{}; unique_id id; };
-  std::map<std::uint64_t, done_request> requests_;    // by counter % 1024
+  struct done_request {
+    std::uint64_t counter{};
+    unique_id id;
+  };
+  std::map<std::uint64_t, done_request> requests_;  // by counter % 1024
   std::unordered_set<unique_id> known_requests_;
   std::set<tree_key> changed_;
 };

@@ -32,18 +32,18 @@ inline constexpr std::size_t header_bytes = 64;
 inline constexpr std::size_t payload_bytes_max = block_bytes - header_bytes;
 
 enum class block_type : std::uint16_t {
-  superblock = 1,      // sequence: 0; detail: device_role
-  slot = 2,            // sequence: of this slot, +1 each time it is written; detail: node
-  log = 3,             // sequence: of this log block in its log; detail: first/last flags, see below
-  exception_page = 4,  // sequence: generation; detail: level (0: leaf)
-  catalog_page = 5,    // the same
-  space_map = 6,       // sequence: generation; detail: index of the map block within its map
-  space_directory = 7, // sequence: generation; detail: index of the directory block in its chain
+  superblock = 1,       // sequence: 0; detail: device_role
+  slot = 2,             // sequence: of this slot, +1 each time it is written; detail: node
+  log = 3,              // sequence: of this log block in its log; detail: first/last flags, see below
+  exception_page = 4,   // sequence: generation; detail: level (0: leaf)
+  catalog_page = 5,     // the same
+  space_map = 6,        // sequence: generation; detail: index of the map block within its map
+  space_directory = 7,  // sequence: generation; detail: index of the directory block in its chain
 };
 
 struct block_header {
   block_type type{};
-  std::uint64_t block{};        // own position: byte offset on the metadata device / 4096
+  std::uint64_t block{};  // own position: byte offset on the metadata device / 4096
   unique_id store;
   term_id term;
   std::uint64_t sequence{};
@@ -68,8 +68,8 @@ result<block_header> open_block(std::span<const std::byte> block, block_type exp
 // On disk: u64 block, u64 generation, u64 term counter, u32 term node.
 struct page_pointer {
   std::uint64_t block{};
-  std::uint64_t generation{};   // sequence of the page; rises with each checkpoint of a term
-  term_id term;                 // that wrote the page
+  std::uint64_t generation{};  // sequence of the page; rises with each checkpoint of a term
+  term_id term;                // that wrote the page
   bool is_none() const { return block == 0; }
   friend bool operator==(const page_pointer &, const page_pointer &) = default;
 };
@@ -79,39 +79,39 @@ inline constexpr std::size_t pointer_bytes = 28;
 // ---- slot: block_type::slot ----
 // Four blocks per node: copy 0 and 1 are the primary and the mirror of even sequences, 2 and 3 of odd ones.
 struct root {
-  term_id term;                 // of the master that wrote this root; counter 0: no root in this slot
-  std::uint64_t generation{};   // rises by one with each checkpoint over all terms
-  record_seq covers;            // the last record that the pages contain
-  page_pointer exceptions;      // roots of the two trees
+  term_id term;                // of the master that wrote this root; counter 0: no root in this slot
+  std::uint64_t generation{};  // rises by one with each checkpoint over all terms
+  record_seq covers;           // the last record that the pages contain
+  page_pointer exceptions;     // roots of the two trees
   page_pointer catalog;
-  page_pointer chunk_map;       // first directory block of the store chunks' map; none: all free
-  page_pointer page_map;        // the same for metadata pages
+  page_pointer chunk_map;  // first directory block of the store chunks' map; none: all free
+  page_pointer page_map;   // the same for metadata pages
   std::uint64_t exception_count{};
-  std::uint64_t log_sequence{}; // the first log block (in the log of term.node) after this root
+  std::uint64_t log_sequence{};  // the first log block (in the log of term.node) after this root
   snapshot_number last_snapshot;
   session_id last_session;
   reservation_id last_reservation;
-  std::uint64_t request_counter{};      // admin requests ever carried out
+  std::uint64_t request_counter{};  // admin requests ever carried out
   friend bool operator==(const root &, const root &) = default;
 };
 inline constexpr std::size_t address_length_max = 255;
 struct slot {
   std::uint32_t node{};
   std::uint64_t sequence{};
-  term_id term;                 // newest term this node has claimed
-  std::string address;          // of its server; empty: none
+  term_id term;                                           // newest term this node has claimed
+  std::string address;                                    // of its server; empty: none
   std::array<std::byte, area_count / 8> claimed_areas{};  // page areas that only this node may allocate from
-  term_id dead_below;           // proven before this was written: no master of a lower term writes any more
-  root newest_root;             // the last root this node wrote (of this or an earlier term)
+  term_id dead_below;  // proven before this was written: no master of a lower term writes any more
+  root newest_root;    // the last root this node wrote (of this or an earlier term)
 };
-std::vector<std::byte> encode_slot(const slot &s);                 // the payload
+std::vector<std::byte> encode_slot(const slot &s);  // the payload
 result<slot> decode_slot(std::span<const std::byte> payload);
 
 // ---- superblock: block_type::superblock ----
 enum class format_state : std::uint8_t { in_progress = 1, ready = 2 };
 struct superblock {
   geometry shape;
-  std::uint8_t role{};          // device_role
+  std::uint8_t role{};  // device_role
   format_state state = format_state::ready;
 };
 std::vector<std::byte> encode_superblock(const superblock &s);

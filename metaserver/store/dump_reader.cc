@@ -10,7 +10,7 @@ namespace csnap::store {
 namespace {
 
 constexpr std::uint64_t u32_max = 0xffffffff;
-constexpr std::uint64_t counter_max = std::uint64_t{1} << 62;   // one more never overflows
+constexpr std::uint64_t counter_max = std::uint64_t{1} << 62;  // one more never overflows
 
 // {"a":1,"b":2}: the fields in their order.
 class object_reader {

@@ -28,9 +28,9 @@ dump_head read_dump_head(json_scanner &in);
 void read_list_key(json_scanner &in, const char *name);
 volume_info read_dump_volume(json_scanner &in);
 snapshot_info read_dump_snapshot(json_scanner &in);
-session_info read_dump_session(json_scanner &in);        // without its secret
+session_info read_dump_session(json_scanner &in);  // without its secret
 reservation_info read_dump_reservation(json_scanner &in);
 unique_id read_dump_id(json_scanner &in);
-exception read_dump_exception(json_scanner &in);         // [chunk, number, place]
+exception read_dump_exception(json_scanner &in);  // [chunk, number, place]
 
 }  // namespace csnap::store

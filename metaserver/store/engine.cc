@@ -12,10 +12,10 @@
 namespace csnap::store {
 namespace {
 
-constexpr std::size_t message_bytes = 65536;            // of records that one message may append
-constexpr std::uint64_t message_pages_max = 6000;       // 64 KiB of exceptions, each in a leaf of its own
+constexpr std::size_t message_bytes = 65536;       // of records that one message may append
+constexpr std::uint64_t message_pages_max = 6000;  // 64 KiB of exceptions, each in a leaf of its own
 constexpr std::uint64_t growth_pages_max = 1024;
-constexpr std::size_t changed_entries_max = 2048;       // catalog entries between two checkpoints
+constexpr std::size_t changed_entries_max = 2048;  // catalog entries between two checkpoints
 
 // Only these can make the trees larger by more than the reserve foresees.
 bool is_growth(const record &r) {
@@ -101,8 +101,8 @@ bool engine::checkpoint_is_due() const {
   if (checkpoint_is_running()) return false;
   const store_state &s = *impl_->state;
   return impl_->predecessors == impl::proof::came || impl_->log->is_half_full() ||
-         s.cache.fresh_count() > s.cache.capacity() / 4 ||
-         s.catalog.changed().size() > changed_entries_max || !has_room();
+         s.cache.fresh_count() > s.cache.capacity() / 4 || s.catalog.changed().size() > changed_entries_max ||
+         !has_room();
 }
 
 // ---- changes ----
@@ -120,10 +120,8 @@ result<record_seq> engine::append(const record &r) {
   const record_seq seq{last_appended().value + 1};
   if (auto done = s.apply(r, seq); !done) return done.error();
   if (s.planted.reuse_before_durable) s.release_chunks(seq);
-  if (impl_->log)
-    impl_->log->append(encode_record(r));
-  else
-    impl_->last_appended = seq;
+  if (impl_->log) impl_->log->append(encode_record(r));
+  else impl_->last_appended = seq;
   s.cache.trim();
   return seq;
 }

@@ -39,13 +39,13 @@ struct device_write {
 // One group commit: contiguous blocks of the own log (two writes where the area wraps), each durable.
 struct log_batch {
   std::vector<device_write> writes;
-  record_seq last;                 // everything up to here is durable once the batch is
+  record_seq last;  // everything up to here is durable once the batch is
 };
 
 // New pages of a checkpoint. Nothing refers to them yet.
 struct checkpoint_pages {
   std::vector<device_write> writes;
-  record_seq covers;               // all records up to here are in the pages
+  record_seq covers;  // all records up to here are in the pages
 };
 
 // The writes of a root (or of a term): a primary and its mirror.
@@ -57,14 +57,14 @@ struct root_write {
 result<> run_writes(block_device &device, std::span<const device_write> writes, durability how);
 
 struct engine_options {
-  std::uint32_t node = 0;                    // whose slot and log area are ours
+  std::uint32_t node = 0;  // whose slot and log area are ours
   std::size_t cache_bytes = 64u << 20;
-  std::uint64_t election_counter = 0;        // the term's counter is above this and above the store's
-  std::string address;                       // where clients reach this master; goes into the slot (<= 255)
+  std::uint64_t election_counter = 0;  // the term's counter is above this and above the store's
+  std::string address;                 // where clients reach this master; goes into the slot (<= 255)
   // The election proves it (`file`): their areas may be taken. Else they are left alone until
   // predecessors_died(), and this term begins with what nobody else claims.
   bool predecessors_dead = true;
-  bool formatting = false;                   // format only: the superblock still says "in progress"
+  bool formatting = false;  // format only: the superblock still says "in progress"
   // Planted mistakes, for the tests that must find them; all off in production. See docs/testing.md.
   std::vector<std::string> planted;
 };
@@ -72,12 +72,12 @@ struct engine_options {
 struct space_usage {
   std::uint64_t chunks_total{}, chunks_free{}, chunks_reserved{}, chunks_owned{};
   std::uint64_t pages_total{}, pages_free{};
-  std::uint64_t exceptions{};                // over all volumes
+  std::uint64_t exceptions{};  // over all volumes
 };
 
 // What one reaper step would look at, so that the core can bound it.
 struct reap_span {
-  chunk_no end;                    // exclusive; where to go on
+  chunk_no end;  // exclusive; where to go on
   bool end_of_volume{};
   std::uint64_t examined{};
 };
@@ -105,8 +105,8 @@ class engine {
   const std::map<volume_id, volume_info> &volumes() const;
   // By number; every state. Empty for an unknown volume.
   const std::map<snapshot_number, snapshot_info> &snapshots(volume_id volume) const;
-  const volume_info *find_volume(std::string_view name) const;                       // or null
-  const snapshot_info *find_snapshot(volume_id volume, std::string_view name) const; // live ones, or null
+  const volume_info *find_volume(std::string_view name) const;                        // or null
+  const snapshot_info *find_snapshot(volume_id volume, std::string_view name) const;  // live ones, or null
   const std::map<session_id, session_info> &sessions() const;
   const std::map<reservation_id, reservation_info> &reservations() const;
   const settings &current_settings() const;

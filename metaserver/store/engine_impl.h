@@ -14,14 +14,14 @@ namespace csnap::store {
 
 struct engine::impl {
   std::unique_ptr<store_state> state;
-  slot own;                              // as it was last written, or is being written
-  std::optional<log_writer> log;         // none: opened read-only
-  record_seq last_appended;              // of a read-only engine; else the log's
+  slot own;                       // as it was last written, or is being written
+  std::optional<log_writer> log;  // none: opened read-only
+  record_seq last_appended;       // of a read-only engine; else the log's
   enum class phase { idle, pages, root } checkpoint = phase::idle;
-  root next_root;                        // of the checkpoint that is running
+  root next_root;  // of the checkpoint that is running
   // Slots as they were at the takeover, while predecessors may still be alive; else empty.
   std::vector<slot> unproven;
-  enum class proof { none, came, claimed } predecessors = proof::none;   // claimed: by the root under way
+  enum class proof { none, came, claimed } predecessors = proof::none;  // claimed: by the root under way
 
   bool may_grow() const;
   std::uint64_t pages_per_message() const;

@@ -9,8 +9,8 @@
 namespace csnap::store {
 namespace {
 
-constexpr std::uint64_t run_search_words_max = 65536;   // 4 million chunks, well below a millisecond
-constexpr std::uint64_t reap_leaves_max = 512;          // what one step may copy
+constexpr std::uint64_t run_search_words_max = 65536;  // 4 million chunks, well below a millisecond
+constexpr std::uint64_t reap_leaves_max = 512;         // what one step may copy
 
 exception exception_at(btree::cursor &at) {
   const tree_key key = at.key();
@@ -49,7 +49,7 @@ result<std::vector<exception>> engine::list_exceptions(volume_id volume, chunk_n
   auto at = impl_->state->exceptions.seek(exception_key(volume, first, snapshot_number{}));
   if (!at) return at.error();
   const tree_key stop = exception_key(volume, end, snapshot_number{});
-  std::size_t chunk_begin = 0;       // where the newest chunk's exceptions begin in `listed`
+  std::size_t chunk_begin = 0;  // where the newest chunk's exceptions begin in `listed`
   while (!at->at_end() && at->key() < stop) {
     const exception e = exception_at(*at);
     if (listed.empty() || listed.back().chunk != e.chunk) chunk_begin = listed.size();

@@ -14,31 +14,29 @@
 
 namespace csnap::store {
 
-inline constexpr std::uint32_t block_bytes = 4096;        // unit of all metadata I/O
+inline constexpr std::uint32_t block_bytes = 4096;  // unit of all metadata I/O
 inline constexpr std::uint32_t format_version = 1;
-inline constexpr std::uint32_t area_count = 256;          // the page region is claimed in 256ths
+inline constexpr std::uint32_t area_count = 256;  // the page region is claimed in 256ths
 inline constexpr std::uint32_t node_count_max = 64;
-inline constexpr std::uint64_t superblock_copies = 2;     // blocks 0 and 1
-inline constexpr std::uint64_t blocks_per_slot = 4;       // two generations, each mirrored
+inline constexpr std::uint64_t superblock_copies = 2;  // blocks 0 and 1
+inline constexpr std::uint64_t blocks_per_slot = 4;    // two generations, each mirrored
 
 struct geometry {
-  unique_id store;                       // made by format; every block carries it
-  std::uint64_t restore_generation{};    // raised by each restore, so that no epoch is mistaken
-  std::uint32_t chunk_bytes{};           // power of two, 4 KiB .. 1 MiB
-  std::uint32_t node_count{};            // slots and log areas
+  unique_id store;                     // made by format; every block carries it
+  std::uint64_t restore_generation{};  // raised by each restore, so that no epoch is mistaken
+  std::uint32_t chunk_bytes{};         // power of two, 4 KiB .. 1 MiB
+  std::uint32_t node_count{};          // slots and log areas
   std::uint64_t slots_offset_bytes{};
   std::uint64_t logs_offset_bytes{};
-  std::uint64_t log_blocks{};            // of each node's log area
+  std::uint64_t log_blocks{};  // of each node's log area
   std::uint64_t pages_offset_bytes{};
   std::uint64_t page_count{};
-  bool separate_metadata{};              // chunks are on another device than all the above
-  std::uint64_t chunks_offset_bytes{};   // on the data device; a multiple of chunk_bytes
+  bool separate_metadata{};             // chunks are on another device than all the above
+  std::uint64_t chunks_offset_bytes{};  // on the data device; a multiple of chunk_bytes
   std::uint64_t chunk_count{};
   std::int64_t created_unix_ms{};
 
-  std::uint64_t offset_of(store_chunk chunk) const {
-    return chunks_offset_bytes + chunk.value * chunk_bytes;
-  }
+  std::uint64_t offset_of(store_chunk chunk) const { return chunks_offset_bytes + chunk.value * chunk_bytes; }
   friend bool operator==(const geometry &, const geometry &) = default;
 };
 

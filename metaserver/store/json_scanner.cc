@@ -44,8 +44,9 @@ int json_scanner::peek_after_blanks() {
 void json_scanner::unexpected(const std::string &expected) {
   const int c = peek();
   std::string found = "the end";
-  if (c != no_more) found = c > 0x20 && c < 0x7f ? "'" + std::string(1, static_cast<char>(c)) + "'"
-                                                 : "byte " + std::to_string(c);
+  if (c != no_more)
+    found =
+        c > 0x20 && c < 0x7f ? "'" + std::string(1, static_cast<char>(c)) + "'" : "byte " + std::to_string(c);
   fail("expected " + expected + ", found " + found);
 }
 

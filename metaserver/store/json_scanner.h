@@ -25,9 +25,9 @@ class json_scanner {
   // "dump, line 12: TEXT"
   void fail(const std::string &text);
 
-  void expect(char c);                       // blanks before it are skipped
-  bool take_if(char c);                      // takes it if it comes next
-  void key(std::string_view name);           // "name":
+  void expect(char c);              // blanks before it are skipped
+  bool take_if(char c);             // takes it if it comes next
+  void key(std::string_view name);  // "name":
   std::uint64_t number(std::uint64_t max = ~std::uint64_t{0});
   std::int64_t signed_number();
   bool flag();
@@ -41,7 +41,7 @@ class json_scanner {
  private:
   static constexpr std::size_t piece_bytes = 32u << 10;
   static constexpr int no_more = -1;
-  int peek();                                // the next byte, or no_more
+  int peek();  // the next byte, or no_more
   int peek_after_blanks();
   void take() { ++at_; }
   void unexpected(const std::string &expected);

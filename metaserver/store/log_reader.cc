@@ -79,8 +79,8 @@ class log_scan {
     any_block_ = true;
     if (first) {
       batch_record_ = b.first_record;
-      if (batch_record_ == 0 || (next_record_ == 0 ? batch_record_ > root_.covers.value + 1
-                                                   : batch_record_ != next_record_))
+      if (batch_record_ == 0 ||
+          (next_record_ == 0 ? batch_record_ > root_.covers.value + 1 : batch_record_ != next_record_))
         return damaged(number, "first record", next_record_ == 0 ? root_.covers.value + 1 : next_record_,
                        batch_record_);
     }
@@ -112,7 +112,7 @@ class log_scan {
   const root &root_;
   const record_receiver &receive_;
   const planted_mistakes planted_;
-  std::uint64_t batch_begin_;          // sequence of the first block of the batch being read
+  std::uint64_t batch_begin_;  // sequence of the first block of the batch being read
   std::uint64_t batch_number_ = 0, batch_record_ = 0, next_record_ = 0;
   std::uint32_t checksum_ = 0;
   bool any_block_ = false, ended_ = false;
@@ -122,8 +122,8 @@ class log_scan {
 
 }  // namespace
 
-result<> read_log(block_device &device, const geometry &shape, const root &r,
-                  const record_receiver &receive, const planted_mistakes &planted) {
+result<> read_log(block_device &device, const geometry &shape, const root &r, const record_receiver &receive,
+                  const planted_mistakes &planted) {
   log_scan scan(shape, r, receive, planted);
   const std::uint64_t area = shape.logs_offset_bytes / block_bytes + r.term.node * shape.log_blocks;
   std::vector<std::byte> buffer(blocks_per_read * block_bytes);

@@ -9,8 +9,13 @@
 namespace csnap::store {
 
 log_writer::log_writer(const geometry &shape, term_id term, std::uint64_t first_sequence, record_seq last)
-    : shape_(shape), term_(term), oldest_sequence_(first_sequence), next_sequence_(first_sequence),
-      last_appended_(last), last_durable_(last), last_taken_(last) {}
+    : shape_(shape),
+      term_(term),
+      oldest_sequence_(first_sequence),
+      next_sequence_(first_sequence),
+      last_appended_(last),
+      last_durable_(last),
+      last_taken_(last) {}
 
 std::uint64_t log_writer::blocks_used() const {
   return next_sequence_ - oldest_sequence_ + (pending_.size() + log_data_bytes - 1) / log_data_bytes;

@@ -44,7 +44,7 @@ class log_writer {
   record_seq last_appended_, last_durable_, last_taken_;
   bool batch_under_way_ = false;
   std::vector<std::byte> pending_;
-  std::vector<std::size_t> starts_;    // where each pending record begins
+  std::vector<std::size_t> starts_;  // where each pending record begins
 };
 
 }  // namespace csnap::store

@@ -16,14 +16,18 @@
 namespace csnap::store {
 
 struct format_request {
-  unique_id store;                                  // drawn by the caller
+  unique_id store;  // drawn by the caller
   std::uint64_t restore_generation = 1;
   std::uint32_t chunk_bytes = 65536;
   std::uint32_t node_count = 8;
   std::int64_t created_unix_ms{};
   settings values;
-  struct origin { std::string name; std::string device; std::uint64_t size_bytes{}; };
-  std::vector<origin> origins;                      // volume ids are given in this order, from 1
+  struct origin {
+    std::string name;
+    std::string device;
+    std::uint64_t size_bytes{};
+  };
+  std::vector<origin> origins;  // volume ids are given in this order, from 1
 };
 
 // The layout that format would write. `data_bytes` is the data device's size; `metadata_bytes` that of a
@@ -38,16 +42,22 @@ result<geometry> format_store(block_device &data, block_device *metadata, const 
 // The superblock of a device (primary, else its copy). Errors: not_found (no store here), corrupt,
 // unsupported.
 enum class device_role : std::uint8_t { combined = 1, metadata = 2, data = 3 };
-struct label { geometry shape; device_role role; };
+struct label {
+  geometry shape;
+  device_role role;
+};
 result<label> read_label(block_device &device);
 
 // The newest term of any slot with the address its master wrote there. Errors: io, corrupt.
-struct master_record { term_id term; std::string address; };
+struct master_record {
+  term_id term;
+  std::string address;
+};
 result<master_record> read_master(block_device &metadata, const geometry &shape);
 
 struct check_report {
-  std::vector<std::string> errors;                  // one line each: block, expected, found
-  std::vector<std::string> notes;                   // not wrong, but worth knowing
+  std::vector<std::string> errors;  // one line each: block, expected, found
+  std::vector<std::string> notes;   // not wrong, but worth knowing
   std::uint64_t pages_read{}, exceptions{}, chunks_owned{}, chunks_reserved{}, chunks_free{};
   std::uint64_t volumes{}, snapshots{}, log_records{};
   term_id term;
@@ -65,9 +75,9 @@ result<> dump_store(block_device &metadata, const std::function<void(std::string
 using dump_source = std::function<result<std::size_t>(std::span<char> text)>;
 
 struct restore_request {
-  unique_id store;                       // drawn by the caller: nothing that lies there now can be taken for ours
-  std::function<unique_id()> draw;       // secrets, which a dump does not hold: no session can be resumed
-  std::uint64_t term_above = 0;          // of what is known to have served this store; clients heard it
+  unique_id store;                  // drawn by the caller: nothing that lies there now can be taken for ours
+  std::function<unique_id()> draw;  // secrets, which a dump does not hold: no session can be resumed
+  std::uint64_t term_above = 0;     // of what is known to have served this store; clients heard it
 };
 
 // Writes the metadata of a dump onto `metadata` (null: onto `data`, where it was laid out for the dump), for
@@ -78,8 +88,8 @@ result<geometry> restore_store(block_device &data, block_device *metadata, const
                                const dump_source &source);
 
 struct repair_report {
-  std::vector<std::string> repaired;     // one line each: block, and which copy it was written from
-  std::vector<std::string> damaged;      // both copies of something: left as it is
+  std::vector<std::string> repaired;  // one line each: block, and which copy it was written from
+  std::vector<std::string> damaged;   // both copies of something: left as it is
 };
 // Makes the two copies of superblocks and slots alike again, each from the other, where one of them is damaged
 // or older. Guesses nothing: what exists once, or is damaged twice, stays. Every write is durable. Nobody may

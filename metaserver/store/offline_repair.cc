@@ -68,8 +68,8 @@ class repair {
       if (!copies[i].header && copies[i].header.error().code == errc::unsupported)
         return copies[i].header.error();
     }
-    const std::string what = "slot of node " + std::to_string((first - g.slots_offset_bytes / block_bytes) /
-                                                              blocks_per_slot);
+    const std::string what =
+        "slot of node " + std::to_string((first - g.slots_offset_bytes / block_bytes) / blocks_per_slot);
     const auto &[a, b] = copies;
     if (!a.header && !b.header) {
       report_.damaged.push_back("blocks " + std::to_string(first) + " and " + std::to_string(first + 1) +
@@ -84,8 +84,8 @@ class repair {
       report_.damaged.push_back("block " + std::to_string(first + good) + ": " + decoded.error().text);
       return {};
     }
-    const std::string why = to.header ? "sequence " + std::to_string(to.header->sequence) + ", the other has " +
-                                            std::to_string(from.header->sequence)
+    const std::string why = to.header ? "sequence " + std::to_string(to.header->sequence) +
+                                            ", the other has " + std::to_string(from.header->sequence)
                                       : to.header.error().text;
     for (const device_write &w : slot_writes(g, *decoded))
       if (w.offset_bytes == (first + 1 - good) * block_bytes)

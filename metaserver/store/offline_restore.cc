@@ -25,10 +25,14 @@ class restoration {
  public:
   restoration(block_device &metadata, const geometry &shape, const dump_head &head,
               const restore_request &request, json_scanner &in)
-      : metadata_(metadata), head_(head), request_(request), in_(in),
-        state_(metadata, shape, offline_cache_bytes), findings_(found_) {
+      : metadata_(metadata),
+        head_(head),
+        request_(request),
+        in_(in),
+        state_(metadata, shape, offline_cache_bytes),
+        findings_(found_) {
     own_.node = 0;
-    own_.sequence = 1;                       // the initial slots'
+    own_.sequence = 1;  // the initial slots'
     own_.term = {std::max(head.term.counter, request.term_above) + term_step, 0};
   }
 
@@ -70,7 +74,8 @@ class restoration {
     for (read_list_key(in_, "snapshots"); in_.next_element(first);) {
       const snapshot_info s = read_dump_snapshot(in_);
       if (!catalog().volumes.contains(s.volume) || catalog().detail(s.volume).snapshots.contains(s.number))
-        return in_.fail("snapshot " + std::to_string(s.number.value) + ": its volume is unknown, or it comes twice");
+        return in_.fail("snapshot " + std::to_string(s.number.value) +
+                        ": its volume is unknown, or it comes twice");
       catalog().put_snapshot(s);
     }
     first = true;
@@ -91,7 +96,8 @@ class restoration {
     if (!in_.ok()) return;
     const std::uint64_t chunks = state_.shape.chunk_count;
     if (catalog().reservations.contains(r.id) || r.first.value >= chunks || r.count > chunks - r.first.value)
-      return in_.fail("reservation " + std::to_string(r.id.value) + " comes twice, or is outside of the store");
+      return in_.fail("reservation " + std::to_string(r.id.value) +
+                      " comes twice, or is outside of the store");
     for (std::uint32_t i = 0; i < r.count; ++i)
       if (r.reserved[i]) take(store_chunk{r.first.value + i});
     catalog().put_reservation(r);
@@ -104,8 +110,8 @@ class restoration {
       requests.push_back(read_dump_id(in_));
       if (requests.back() == unique_id{} || requests.size() > requests_remembered ||
           requests.size() > head_.request_counter)
-        return in_.fail("expected at most " + std::to_string(std::min<std::uint64_t>(requests_remembered,
-                                                                                    head_.request_counter)) +
+        return in_.fail("expected at most " +
+                        std::to_string(std::min<std::uint64_t>(requests_remembered, head_.request_counter)) +
                         " requests, none of them 0");
     }
     catalog().request_counter = head_.request_counter - requests.size();

@@ -38,7 +38,8 @@ bool has_area(const area_set &areas, std::uint64_t area) {
 
 std::size_t area_count_of(const area_set &areas) {
   std::size_t count = 0;
-  for (const std::byte b : areas) count += static_cast<std::size_t>(std::popcount(std::to_integer<unsigned>(b)));
+  for (const std::byte b : areas)
+    count += static_cast<std::size_t>(std::popcount(std::to_integer<unsigned>(b)));
   return count;
 }
 
@@ -53,10 +54,8 @@ area_set choose_areas(const std::vector<slot> &slots, std::uint32_t mine) {
   std::vector<std::uint64_t> unclaimed;
   for (std::uint64_t area = 0; area < area_count; ++area) {
     // Two claims of one area are nobody's: neither may be sure of it.
-    if (is_claimed(others, area))
-      chosen[area / 8] &= ~static_cast<std::byte>(1u << (area % 8));
-    else if (!has_area(chosen, area))
-      unclaimed.push_back(area);
+    if (is_claimed(others, area)) chosen[area / 8] &= ~static_cast<std::byte>(1u << (area % 8));
+    else if (!has_area(chosen, area)) unclaimed.push_back(area);
   }
   if (area_count_of(chosen) < quarter)
     for (std::size_t i = 0; i < (unclaimed.size() + 1) / 2; ++i) add_area(chosen, unclaimed[i]);

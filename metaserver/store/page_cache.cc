@@ -10,7 +10,7 @@
 namespace csnap::store {
 namespace {
 
-constexpr std::size_t frames_min = 256;            // less and a single operation would not fit
+constexpr std::size_t frames_min = 256;  // less and a single operation would not fit
 constexpr std::size_t write_bytes_max = 1u << 20;
 constexpr std::uint32_t level_max = 15;
 
@@ -37,7 +37,9 @@ std::uint32_t entry_bytes_of(block_type type, std::uint32_t level) {
 
 page_cache::page_cache(block_device &device, const geometry &shape, std::size_t cache_bytes,
                        const planted_mistakes &planted)
-    : device_(device), shape_(shape), planted_(planted),
+    : device_(device),
+      shape_(shape),
+      planted_(planted),
       capacity_(std::max(cache_bytes / sizeof(frame), frames_min)) {}
 
 result<frame *> page_cache::fetch(page_pointer where, block_type type) {
@@ -125,8 +127,8 @@ std::vector<device_write> page_cache::freeze() {
     const std::uint32_t used = f->count * f->entry_bytes;
     // Erased entries leave their bytes behind; padding is zero on disk.
     std::fill(f->block.begin() + header_bytes + used, f->block.end(), std::byte{0});
-    seal_in_place(f->block,
-                  {f->type, f->where.block, shape_.store, f->where.term, f->where.generation, used, f->level});
+    seal_in_place(f->block, {f->type, f->where.block, shape_.store, f->where.term, f->where.generation, used,
+                             f->level});
     f->state = frame_state::frozen;
     const std::uint64_t offset = f->where.block * block_bytes;
     if (writes.empty() || writes.back().offset_bytes + writes.back().bytes.size() != offset ||

@@ -21,8 +21,8 @@ enum class frame_state : std::uint8_t { clean, fresh, frozen };
 struct frame {
   page_pointer where;
   block_type type{};
-  std::uint32_t level{};        // 0: leaf
-  std::uint32_t count{};        // entries
+  std::uint32_t level{};  // 0: leaf
+  std::uint32_t count{};  // entries
   std::uint32_t entry_bytes{};
   frame_state state = frame_state::clean;
   std::array<std::byte, block_bytes> block{};  // the header's place is filled in when it is sealed
@@ -65,7 +65,7 @@ class page_cache {
   const planted_mistakes planted_;
   std::size_t capacity_;
   std::size_t fresh_count_ = 0, frozen_count_ = 0;
-  std::list<frame> frames_;                                        // most recently used first
+  std::list<frame> frames_;  // most recently used first
   std::unordered_map<std::uint64_t, std::list<frame>::iterator> by_block_;
 };
 

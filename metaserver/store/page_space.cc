@@ -21,10 +21,8 @@ void page_space::allow(const area_set &areas) {
   for (std::uint64_t area = 0; area < area_count; ++area) {
     const std::uint64_t first = first_page_of_area(shape_, area), end = first_page_of_area(shape_, area + 1);
     if (!has_area(areas, area) || first == end) continue;
-    if (!ours_.empty() && ours_.back().first + ours_.back().count == first)
-      ours_.back().count += end - first;
-    else
-      ours_.push_back({first, end - first});
+    if (!ours_.empty() && ours_.back().first + ours_.back().count == first) ours_.back().count += end - first;
+    else ours_.push_back({first, end - first});
   }
   free_count_ = 0;
   for (const auto &range : ours_)

@@ -22,7 +22,7 @@ class page_space {
   // From now on allocates in these.
   void allow(const area_set &areas);
 
-  result<page_pointer> allocate();       // errors: no_space
+  result<page_pointer> allocate();  // errors: no_space
   void free(page_pointer page);
   bool is_page(std::uint64_t block) const {
     return block >= first_block_ && block < first_block_ + map_.unit_count();
@@ -34,12 +34,12 @@ class page_space {
 
   std::uint64_t generation() const { return generation_; }
   term_id term() const { return term_; }
-  std::uint64_t free_count() const { return free_count_; }           // can be allocated at once
+  std::uint64_t free_count() const { return free_count_; }  // can be allocated at once
   std::uint64_t held_count() const { return held_.size() + held_by_checkpoint_.size(); }
   // Pages whose bit is busy but which the next root calls free.
   const std::vector<std::uint64_t> &held() const { return held_; }
 
-  void checkpoint_taken();   // held pages now wait for it; new pages are of the next generation
+  void checkpoint_taken();  // held pages now wait for it; new pages are of the next generation
   void checkpoint_done();
 
  private:
@@ -48,8 +48,8 @@ class page_space {
   geometry shape_;
   std::uint64_t first_block_;
   space_map map_;
-  std::vector<space_map::run> ours_;     // claimed ranges of pages, sorted, not empty
-  std::size_t range_ = 0;                // next fit: where the last page was found
+  std::vector<space_map::run> ours_;  // claimed ranges of pages, sorted, not empty
+  std::size_t range_ = 0;             // next fit: where the last page was found
   std::uint64_t next_ = 0;
   std::uint64_t generation_ = 0;
   term_id term_;

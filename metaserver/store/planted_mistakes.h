@@ -10,18 +10,18 @@
 namespace csnap::store {
 
 struct planted_mistakes {
-  bool checksum_ignored{};        // a block with a wrong checksum is used
-  bool address_ignored{};         // a block's own number is not looked at
-  bool stale_page_ok{};           // a page's term and generation need not be those of its pointer
-  bool no_flush_before_root{};    // takeover: the first root is written before its pages are flushed
-  bool recovery_not_flushed{};    // takeover: serves before its first root is durable
-  bool reuse_before_durable{};    // chunks and pages are given out before what freed them is durable
-  bool root_by_sequence_only{};   // the newest root is the one with the highest generation, of any term
-  bool tail_hides_corruption{};   // the log ends at the first bad block, whatever follows
-  bool split_loses_right{};       // a split page's right half is not entered above it
-  bool ack_before_write{};        // what was appended counts as durable at once
-  bool mirror_not_written{};      // a slot is written once, not twice
-  bool dead_areas_at_once{};      // pages are allocated in areas of predecessors that may still write
+  bool checksum_ignored{};       // a block with a wrong checksum is used
+  bool address_ignored{};        // a block's own number is not looked at
+  bool stale_page_ok{};          // a page's term and generation need not be those of its pointer
+  bool no_flush_before_root{};   // takeover: the first root is written before its pages are flushed
+  bool recovery_not_flushed{};   // takeover: serves before its first root is durable
+  bool reuse_before_durable{};   // chunks and pages are given out before what freed them is durable
+  bool root_by_sequence_only{};  // the newest root is the one with the highest generation, of any term
+  bool tail_hides_corruption{};  // the log ends at the first bad block, whatever follows
+  bool split_loses_right{};      // a split page's right half is not entered above it
+  bool ack_before_write{};       // what was appended counts as durable at once
+  bool mirror_not_written{};     // a slot is written once, not twice
+  bool dead_areas_at_once{};     // pages are allocated in areas of predecessors that may still write
 
   // Precondition: every name is one of the above.
   static planted_mistakes parse(const std::vector<std::string> &names);

@@ -14,7 +14,7 @@
 
 namespace csnap::store {
 
-inline constexpr std::size_t device_length_max = 254;    // a device's text has a catalog entry of its own
+inline constexpr std::size_t device_length_max = 254;  // a device's text has a catalog entry of its own
 inline constexpr std::size_t node_name_length_max = 128;
 
 void put_unique(byte_writer &out, const unique_id &id);

@@ -114,24 +114,24 @@ exceptions_added get_exceptions(byte_reader &in) {
 // Braces evaluate from left to right, so the members are read in their order.
 record get_record(std::uint16_t type, byte_reader &in) {
   switch (type) {
-  case 1: return volume_added{get_volume(in)};
-  case 2: return settings_changed{get_settings(in)};
-  case 3: return get_created(in);
-  case 4:
-    return snapshot_renamed{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()},
-                            in.text(name_length_max)};
-  case 5: return snapshot_deleted{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()}};
-  case 6: return snapshot_died{volume_id{in.u32()}, snapshot_number{in.u64()}};
-  case 7: return get_exceptions(in);
-  case 8: {
-    const session_id id{in.u64()};
-    return session_opened{get_session(in, id)};
-  }
-  case 9: return session_closed{session_id{in.u64()}};
-  case 10:
-    return chunks_reserved{reservation_id{in.u64()}, session_id{in.u64()}, store_chunk{in.u64()}, in.u32()};
-  case 11: return reaped{volume_id{in.u32()}, chunk_no{in.u64()}, chunk_no{in.u64()}, get_flag(in)};
-  default: in.fail(); return session_closed{};
+    case 1: return volume_added{get_volume(in)};
+    case 2: return settings_changed{get_settings(in)};
+    case 3: return get_created(in);
+    case 4:
+      return snapshot_renamed{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()},
+                              in.text(name_length_max)};
+    case 5: return snapshot_deleted{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()}};
+    case 6: return snapshot_died{volume_id{in.u32()}, snapshot_number{in.u64()}};
+    case 7: return get_exceptions(in);
+    case 8: {
+      const session_id id{in.u64()};
+      return session_opened{get_session(in, id)};
+    }
+    case 9: return session_closed{session_id{in.u64()}};
+    case 10:
+      return chunks_reserved{reservation_id{in.u64()}, session_id{in.u64()}, store_chunk{in.u64()}, in.u32()};
+    case 11: return reaped{volume_id{in.u32()}, chunk_no{in.u64()}, chunk_no{in.u64()}, get_flag(in)};
+    default: in.fail(); return session_closed{};
   }
 }
 

@@ -19,8 +19,12 @@ inline constexpr std::size_t group_size_max = 64;
 inline constexpr std::size_t record_bytes_max = 16384;
 
 // Replaces the whole catalog entry of that id.
-struct volume_added { volume_info volume; };
-struct settings_changed { settings values; };
+struct volume_added {
+  volume_info volume;
+};
+struct settings_changed {
+  settings values;
+};
 // One number for all members; the epoch of each volume named becomes (number, nonce).
 struct snapshots_created {
   unique_id request;
@@ -28,33 +32,66 @@ struct snapshots_created {
   std::uint64_t epoch_nonce{};
   std::int64_t created_unix_ms{};
   std::int32_t priority{};
-  struct member { volume_id volume; std::string name; };
-  std::vector<member> members;          // <= group_size_max
+  struct member {
+    volume_id volume;
+    std::string name;
+  };
+  std::vector<member> members;  // <= group_size_max
 };
-struct snapshot_renamed { unique_id request; volume_id volume; snapshot_number number; std::string name; };
-struct snapshot_deleted { unique_id request; volume_id volume; snapshot_number number; };  // live -> dying
-struct snapshot_died { volume_id volume; snapshot_number number; };                        // dying -> dead
+struct snapshot_renamed {
+  unique_id request;
+  volume_id volume;
+  snapshot_number number;
+  std::string name;
+};
+struct snapshot_deleted {
+  unique_id request;
+  volume_id volume;
+  snapshot_number number;
+};  // live -> dying
+struct snapshot_died {
+  volume_id volume;
+  snapshot_number number;
+};  // dying -> dead
 // The chunks named get exceptions under `number`; each that is stored leaves its reservation.
 struct exceptions_added {
   volume_id volume;
   snapshot_number number;
   session_id session;
-  struct entry { chunk_no chunk; reservation_id reservation; store_chunk place; };  // zero(): reservation 0
-  std::vector<entry> entries;           // <= exceptions_per_record_max
+  struct entry {
+    chunk_no chunk;
+    reservation_id reservation;
+    store_chunk place;
+  };                           // zero(): reservation 0
+  std::vector<entry> entries;  // <= exceptions_per_record_max
 };
-struct session_opened { session_info session; };
+struct session_opened {
+  session_info session;
+};
 // With proof that none of its I/O is in flight: its reservations are free again.
-struct session_closed { session_id session; };
-struct chunks_reserved { reservation_id id; session_id session; store_chunk first; std::uint32_t count{}; };
+struct session_closed {
+  session_id session;
+};
+struct chunks_reserved {
+  reservation_id id;
+  session_id session;
+  store_chunk first;
+  std::uint32_t count{};
+};
 // One bounded step of the reaper: every exception of a chunk in [first, end) whose interval holds no
 // snapshot that counts for sharing is removed and its store chunk freed; then the volume's cursor is
 // `end`, or, if `pass_done`, 0 with one more pass completed and the dead snapshots of before it forgotten.
 // Deterministic: a replay meets the same snapshots.
-struct reaped { volume_id volume; chunk_no first; chunk_no end; bool pass_done{}; };
+struct reaped {
+  volume_id volume;
+  chunk_no first;
+  chunk_no end;
+  bool pass_done{};
+};
 
-using record = std::variant<volume_added, settings_changed, snapshots_created, snapshot_renamed,
-                            snapshot_deleted, snapshot_died, exceptions_added, session_opened,
-                            session_closed, chunks_reserved, reaped>;
+using record =
+    std::variant<volume_added, settings_changed, snapshots_created, snapshot_renamed, snapshot_deleted,
+                 snapshot_died, exceptions_added, session_opened, session_closed, chunks_reserved, reaped>;
 
 // Encoded as u16 type (1 + index in the variant), u16 reserved, u32 payload length, payload.
 std::vector<std::byte> encode_record(const record &r);

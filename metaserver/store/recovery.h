@@ -13,8 +13,8 @@ namespace csnap::store {
 
 struct recovered {
   std::unique_ptr<store_state> state;
-  root newest;                   // what it was loaded from; term counter 0: the store never had a root
-  record_seq last;               // the last record replayed, or newest.covers
+  root newest;      // what it was loaded from; term counter 0: the store never had a root
+  record_seq last;  // the last record replayed, or newest.covers
   std::uint64_t log_records = 0;
 };
 

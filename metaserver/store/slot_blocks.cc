@@ -19,12 +19,16 @@ class slot_region {
  public:
   slot_region(block_device &device, const geometry &shape, std::uint32_t first_node, std::uint32_t nodes,
               const planted_mistakes &planted)
-      : shape_(shape), planted_(planted), first_node_(first_node), bytes_(nodes * blocks_per_slot * block_bytes),
+      : shape_(shape),
+        planted_(planted),
+        first_node_(first_node),
+        bytes_(nodes * blocks_per_slot * block_bytes),
         outcomes_(nodes * blocks_per_slot) {
     const std::uint64_t offset = first_block(shape, first_node) * block_bytes;
     if (device.read(offset, bytes_)) return;
     for (std::size_t i = 0; i < outcomes_.size(); ++i)
-      outcomes_[i] = device.read(offset + i * block_bytes, std::span(bytes_).subspan(i * block_bytes, block_bytes));
+      outcomes_[i] =
+          device.read(offset + i * block_bytes, std::span(bytes_).subspan(i * block_bytes, block_bytes));
   }
 
   // The newest valid copy. Errors: io, corrupt, unsupported.
@@ -45,7 +49,8 @@ class slot_region {
         if (!newest || one->sequence > newest->sequence) newest = std::move(*one);
       }
       if (!found)
-        return fail(why->code, "slot of node " + std::to_string(node) + ": both copies damaged: " + why->text);
+        return fail(why->code,
+                    "slot of node " + std::to_string(node) + ": both copies damaged: " + why->text);
     }
     return *newest;
   }
@@ -72,7 +77,7 @@ class slot_region {
   const planted_mistakes planted_;
   std::uint32_t first_node_;
   std::vector<std::byte> bytes_;
-  std::vector<result<>> outcomes_;     // by block
+  std::vector<result<>> outcomes_;  // by block
 };
 
 }  // namespace

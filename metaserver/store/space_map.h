@@ -26,10 +26,10 @@ class space_map {
   std::uint64_t busy_count() const { return busy_count_; }
   bool is_busy(std::uint64_t unit) const { return (words_[unit / 64] >> (unit % 64)) & 1; }
 
-  void take(std::uint64_t unit);           // precondition: not busy
-  void hold(std::uint64_t unit);           // freed; stays busy until release()
-  void release(std::uint64_t unit);        // precondition: busy; the disk's view does not change
-  void free_now(std::uint64_t unit);       // hold() and release() in one
+  void take(std::uint64_t unit);      // precondition: not busy
+  void hold(std::uint64_t unit);      // freed; stays busy until release()
+  void release(std::uint64_t unit);   // precondition: busy; the disk's view does not change
+  void free_now(std::uint64_t unit);  // hold() and release() in one
 
   // The first run of `wanted` free units in [begin, end), else the longest met; count 0: none is free.
   // Looks at no more than `words_max` words of 64 units once it has found any.

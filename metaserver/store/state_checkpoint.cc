@@ -12,7 +12,7 @@
 namespace csnap::store {
 namespace {
 
-constexpr std::uint64_t slack_pages = 16;     // new tree levels, the first pages of an empty store
+constexpr std::uint64_t slack_pages = 16;  // new tree levels, the first pages of an empty store
 constexpr std::uint64_t pages_per_exception = 3;
 
 }  // namespace

@@ -13,9 +13,14 @@ std::uint64_t directory_blocks(const space_map &map) {
 
 store_state::store_state(block_device &device, const geometry &shape_given, std::size_t cache_bytes,
                          const planted_mistakes &planted_given)
-    : shape(shape_given), planted(planted_given), cache(device, shape, cache_bytes, planted), pages(shape),
-      chunks(shape.chunk_count), exceptions(cache, pages, block_type::exception_page, planted),
-      catalog_tree(cache, pages, block_type::catalog_page, planted), device_(device) {
+    : shape(shape_given),
+      planted(planted_given),
+      cache(device, shape, cache_bytes, planted),
+      pages(shape),
+      chunks(shape.chunk_count),
+      exceptions(cache, pages, block_type::exception_page, planted),
+      catalog_tree(cache, pages, block_type::catalog_page, planted),
+      device_(device) {
   chunk_map.blocks.resize(chunks.block_count());
   page_map.blocks.resize(pages.map().block_count());
 }

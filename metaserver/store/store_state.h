@@ -64,7 +64,7 @@ class store_state {
   btree catalog_tree;
   std::uint64_t exception_count = 0;
   stored_map chunk_map, page_map;
-  std::uint64_t chunk_search_start = 0;     // next fit: behind the last reservation
+  std::uint64_t chunk_search_start = 0;  // next fit: behind the last reservation
   std::deque<std::pair<record_seq, std::uint64_t>> held_chunks;
 
  private:

@@ -9,7 +9,7 @@ namespace csnap::store {
 
 struct store_devices {
   block_device &data;
-  block_device &metadata;                // the same one, if the metadata is not separate
+  block_device &metadata;  // the same one, if the metadata is not separate
   bool separate() const { return &data != &metadata; }
 };
 

@@ -106,7 +106,7 @@ result<std::unique_ptr<engine>> engine::open_read_only(block_device &metadata, s
   if (!slots) return slots.error();
   area_set everything;
   everything.fill(std::byte{0xff});
-  const term_id reader;      // of pages that only ever are in memory
+  const term_id reader;  // of pages that only ever are in memory
   auto found = recover(metadata, *shape, *slots, reader, everything, cache_bytes);
   if (!found) return found.error();
   auto parts = std::make_unique<impl>();

@@ -18,7 +18,9 @@ class encoder {
  public:
   explicit encoder(byte_writer &out) : out_(out) {}
   template <class... T>
-  void operator()(T &&...values) { (put(values), ...); }
+  void operator()(T &&...values) {
+    (put(values), ...);
+  }
 
  private:
   void put(bool v) { out_.u8(v); }
@@ -27,10 +29,12 @@ class encoder {
   void put(std::uint64_t v) { out_.u64(v); }
   void put(errc v) { out_.u16(static_cast<std::uint16_t>(v)); }
   template <class Enum>
-    requires std::is_enum_v<Enum>
+  requires std::is_enum_v<Enum>
   void put(Enum v) { out_.u8(static_cast<std::uint8_t>(v)); }
   template <class Tag, class Rep>
-  void put(strong_id<Tag, Rep> v) { out_.integer(v.value); }
+  void put(strong_id<Tag, Rep> v) {
+    out_.integer(v.value);
+  }
   void put(store_chunk v) { out_.u64(v.value); }
   void put(const epoch_id &v) { put(v.number), out_.u64(v.nonce); }
   void put(const unique_id &v) { out_.raw(v.bytes); }
@@ -47,7 +51,7 @@ class encoder {
     for (auto &item : v.value) put(item);
   }
   template <class T>
-    requires requires(T &t, encoder &e) { t.fields(e); }
+  requires requires(T &t, encoder &e) { t.fields(e); }
   void put(T &v) { v.fields(*this); }
 
   byte_writer &out_;
@@ -57,7 +61,9 @@ class decoder {
  public:
   explicit decoder(byte_reader &in) : in_(in) {}
   template <class... T>
-  void operator()(T &&...values) { (get(values), ...); }
+  void operator()(T &&...values) {
+    (get(values), ...);
+  }
 
  private:
   void get(bool &v) { v = number_up_to(1) == 1; }
@@ -73,7 +79,9 @@ class decoder {
   void get(copy_fate &v) { get_enum(v, 3); }
   void get(place_kind &v) { get_enum(v, 3); }
   template <class Tag, class Rep>
-  void get(strong_id<Tag, Rep> &v) { v.value = in_.integer<Rep>(); }
+  void get(strong_id<Tag, Rep> &v) {
+    v.value = in_.integer<Rep>();
+  }
   void get(store_chunk &v) { v.value = in_.u64(); }
   void get(epoch_id &v) { get(v.number), v.nonce = in_.u64(); }
   void get(unique_id &v) {
@@ -92,7 +100,7 @@ class decoder {
     for (std::size_t i = 0; i < count && in_.ok(); ++i) get(v.value.emplace_back());
   }
   template <class T>
-    requires requires(T &t, decoder &d) { t.fields(d); }
+  requires requires(T &t, decoder &d) { t.fields(d); }
   void get(T &v) { v.fields(*this); }
 
   std::uint8_t number_up_to(std::uint8_t last) {

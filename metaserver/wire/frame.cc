@@ -42,7 +42,8 @@ std::vector<std::byte> encode_frame(const envelope &e) {
   out.u32(0);
   encoder f(out);
   // `fields` is one function for both directions; encoding does not change the message.
-  std::visit([&](const auto &body) { const_cast<std::remove_cvref_t<decltype(body)> &>(body).fields(f); }, e.body);
+  std::visit([&](const auto &body) { const_cast<std::remove_cvref_t<decltype(body)> &>(body).fields(f); },
+             e.body);
 
   const std::size_t payload = out.size() - frame_header_bytes;
   check(payload <= frame_payload_bytes_max, "message longer than a frame may be");
@@ -95,13 +96,26 @@ result<envelope> decode_frame(std::span<const std::byte> frame) {
 }
 
 const char *message_name(const message &m) {
-  static constexpr std::array names = {
-      "hello", "welcome", "failed", "renew", "renewed", "goodbye", "done", "list", "list_reply",
-      "open_volume", "volume_opened", "close_volume", "open_snapshot", "snapshot_opened",
-      "close_snapshot", "reserve", "reserved", "commit", "committed", "unshared_query", "unshared_map",
-      "map", "map_reply", "drop", "recall", "recall_answer", "snapshot_gone", "snapshot_gone_answer",
-      "freeze", "freeze_answer", "thaw", "create", "created", "remove", "rename", "diff", "diff_reply",
-      "status", "sessions", "report"};
+  static constexpr std::array names = {"hello",          "welcome",
+                                       "failed",         "renew",
+                                       "renewed",        "goodbye",
+                                       "done",           "list",
+                                       "list_reply",     "open_volume",
+                                       "volume_opened",  "close_volume",
+                                       "open_snapshot",  "snapshot_opened",
+                                       "close_snapshot", "reserve",
+                                       "reserved",       "commit",
+                                       "committed",      "unshared_query",
+                                       "unshared_map",   "map",
+                                       "map_reply",      "drop",
+                                       "recall",         "recall_answer",
+                                       "snapshot_gone",  "snapshot_gone_answer",
+                                       "freeze",         "freeze_answer",
+                                       "thaw",           "create",
+                                       "created",        "remove",
+                                       "rename",         "diff",
+                                       "diff_reply",     "status",
+                                       "sessions",       "report"};
   static_assert(names.size() == std::variant_size_v<message_kinds>);
   return names[m.index()];
 }

@@ -23,7 +23,9 @@ struct bounded {
   T &value;
 };
 template <std::size_t Limit, class T>
-bounded<Limit, T> limit(T &value) { return {value}; }
+bounded<Limit, T> limit(T &value) {
+  return {value};
+}
 
 // ---- opening and keeping a session ----
 
@@ -51,7 +53,7 @@ struct welcome {
   unique_id store;
   std::uint64_t restore_generation{};
   session_id session;
-  std::uint32_t lease_ms{};             // counted by the client from when it SENT the hello or renewal
+  std::uint32_t lease_ms{};  // counted by the client from when it SENT the hello or renewal
   std::uint32_t chunk_bytes{};
   std::uint64_t chunks_offset_bytes{};  // of store chunk 0 on the data device
   std::uint64_t chunk_count{};
@@ -67,14 +69,20 @@ struct failed {
   std::string address;
   void fields(auto &f) { f(code, limit<error_text_max>(text), limit<address_max>(address)); }
 };
-struct renew { void fields(auto &) {} };                       // -> renewed
+struct renew {
+  void fields(auto &) {}
+};  // -> renewed
 struct renewed {
   std::uint32_t lease_ms{};
   void fields(auto &f) { f(lease_ms); }
 };
 // -> done. All I/O of the session has ended; its reservations are free. Nothing may follow.
-struct goodbye { void fields(auto &) {} };
-struct done { void fields(auto &) {} };
+struct goodbye {
+  void fields(auto &) {}
+};
+struct done {
+  void fields(auto &) {}
+};
 
 // ---- what there is ----
 
@@ -83,7 +91,7 @@ struct volume_entry {
   std::string name;
   std::string device;
   std::uint64_t size_bytes{};
-  std::uint64_t snapshot_count{};       // live ones
+  std::uint64_t snapshot_count{};  // live ones
   snapshot_number epoch;
   void fields(auto &f) {
     f(id, limit<name_length_max>(name), limit<device_name_max>(device), size_bytes, snapshot_count, epoch);
@@ -95,8 +103,8 @@ struct snapshot_entry {
   std::string name;
   std::uint64_t created_unix_ms{};
   std::uint64_t size_bytes{};
-  std::uint32_t priority{};             // two's complement
-  std::uint8_t state{};                 // store::snapshot_state; lists hold live and dying ones
+  std::uint32_t priority{};  // two's complement
+  std::uint8_t state{};      // store::snapshot_state; lists hold live and dying ones
   void fields(auto &f) {
     f(volume, number, limit<name_length_max>(name), created_unix_ms, size_bytes, priority, state);
   }
@@ -104,7 +112,7 @@ struct snapshot_entry {
 // -> list_reply. All volumes (or the one named), and the snapshots after (after_volume, after_number) in the
 // order of (volume, number).
 struct list {
-  std::string volume;                   // empty: all
+  std::string volume;  // empty: all
   volume_id after_volume;
   snapshot_number after_number;
   void fields(auto &f) { f(limit<name_length_max>(volume), after_volume, after_number); }
@@ -130,11 +138,11 @@ struct volume_opened {
   std::string device;
   std::uint64_t size_bytes{};
   epoch_id epoch;
-  barrier_id barrier;                   // not 0: frozen, part of this barrier (rule 6)
-  bool has_snapshots{};                 // false: every chunk is unshared in this epoch
+  barrier_id barrier;    // not 0: frozen, part of this barrier (rule 6)
+  bool has_snapshots{};  // false: every chunk is unshared in this epoch
   void fields(auto &f) { f(id, limit<device_name_max>(device), size_bytes, epoch, barrier, has_snapshots); }
 };
-struct close_volume {                   // -> done. No write of this session to it is in flight or will be.
+struct close_volume {  // -> done. No write of this session to it is in flight or will be.
   volume_id id;
   void fields(auto &f) { f(id); }
 };
@@ -148,12 +156,12 @@ struct open_snapshot {
 struct snapshot_opened {
   volume_id id;
   snapshot_number number;
-  std::string device;                   // of the origin
+  std::string device;  // of the origin
   std::uint64_t size_bytes{};
   std::uint64_t created_unix_ms{};
   void fields(auto &f) { f(id, number, limit<device_name_max>(device), size_bytes, created_unix_ms); }
 };
-struct close_snapshot {                 // -> done
+struct close_snapshot {  // -> done
   volume_id id;
   snapshot_number number;
   void fields(auto &f) { f(id, number); }
@@ -165,27 +173,27 @@ struct close_snapshot {                 // -> done
 // `newest_known` and was granted on another connection is one whose answer was lost: it is granted again, so
 // that lost answers leak nothing.
 struct reserve {
-  std::uint32_t count{};                // wanted; 1 .. reserve_chunks_max
-  reservation_id newest_known;          // 0: none yet
+  std::uint32_t count{};        // wanted; 1 .. reserve_chunks_max
+  reservation_id newest_known;  // 0: none yet
   void fields(auto &f) { f(count, newest_known); }
 };
 struct reserved {
   reservation_id id;
   store_chunk first;
-  std::uint32_t count{};                // >= 1, perhaps fewer than wanted
+  std::uint32_t count{};  // >= 1, perhaps fewer than wanted
   void fields(auto &f) { f(id, first, count); }
 };
 struct commit_entry {
   chunk_no chunk;
-  reservation_id reservation;           // 0 with place zero
-  store_chunk place;                    // holds the copy, durably; or zero
+  reservation_id reservation;  // 0 with place zero
+  store_chunk place;           // holds the copy, durably; or zero
   void fields(auto &f) { f(chunk, reservation, place); }
 };
 // -> committed. The copies were begun in `epoch`. Sent again unchanged after a reconnect (rule 12).
 struct commit {
   volume_id volume;
   epoch_id epoch;
-  std::vector<commit_entry> entries;    // chunks ascending, no two the same
+  std::vector<commit_entry> entries;  // chunks ascending, no two the same
   void fields(auto &f) { f(volume, epoch, limit<commit_entries_max>(entries)); }
 };
 enum class copy_fate : std::uint8_t {
@@ -195,12 +203,12 @@ enum class copy_fate : std::uint8_t {
 };
 struct commit_outcome {
   copy_fate fate = copy_fate::back;
-  bool unshared{};                      // in the epoch of the commit; true only when durable and recalled (rule 2)
+  bool unshared{};  // in the epoch of the commit; true only when durable and recalled (rule 2)
   void fields(auto &f) { f(fate, unshared); }
 };
 struct committed {
-  bool stale_epoch{};                   // the commit's epoch is over: nothing is unshared, begin anew
-  std::vector<commit_outcome> outcomes; // one for each entry, in order
+  bool stale_epoch{};                    // the commit's epoch is over: nothing is unshared, begin anew
+  std::vector<commit_outcome> outcomes;  // one for each entry, in order
   void fields(auto &f) { f(stale_epoch, limit<commit_entries_max>(outcomes)); }
 };
 // -> unshared_map. Which chunks of [first, first + count) are unshared in this epoch.
@@ -213,7 +221,7 @@ struct unshared_query {
 };
 struct unshared_map {
   bool stale_epoch{};
-  std::string bits;                     // bit i of byte i / 8, low bit first; 1: unshared
+  std::string bits;  // bit i of byte i / 8, low bit first; 1: unshared
   void fields(auto &f) { f(stale_epoch, limit<unshared_chunks_max / 8>(bits)); }
 };
 
@@ -223,7 +231,7 @@ enum class place_kind : std::uint8_t { origin = 1, store = 2, zero = 3 };
 struct map_run {
   std::uint32_t count{};
   place_kind kind = place_kind::origin;
-  store_chunk first;                    // of `count` consecutive ones; kind store only
+  store_chunk first;  // of `count` consecutive ones; kind store only
   void fields(auto &f) { f(count, kind, first); }
 };
 // -> map_reply. `first` is a multiple of segment_chunks. The answer makes the session a holder of the
@@ -235,21 +243,21 @@ struct map {
   void fields(auto &f) { f(volume, number, first); }
 };
 struct map_reply {
-  std::vector<map_run> runs;            // from `first` to the segment's or the volume's end
+  std::vector<map_run> runs;  // from `first` to the segment's or the volume's end
   void fields(auto &f) { f(limit<segment_chunks>(runs)); }
 };
-struct drop {                           // no answer: the session does not use its delegation any more
+struct drop {  // no answer: the session does not use its delegation any more
   volume_id volume;
   chunk_no first;
   void fields(auto &f) { f(volume, first); }
 };
 struct recall_entry {
   chunk_no chunk;
-  snapshot_number number;               // snapshots up to this one now read the chunk at `place`
+  snapshot_number number;  // snapshots up to this one now read the chunk at `place`
   store_chunk place;
   void fields(auto &f) { f(chunk, number, place); }
 };
-struct recall {                         // from the server; answered by recall_answer, at once (rule: never waits)
+struct recall {  // from the server; answered by recall_answer, at once (rule: never waits)
   std::uint64_t id{};
   volume_id volume;
   std::vector<recall_entry> entries;
@@ -259,12 +267,12 @@ struct recall_answer {
   std::uint64_t id{};
   void fields(auto &f) { f(id); }
 };
-struct snapshot_gone {                  // from the server: it is dying; answered by snapshot_gone_answer
+struct snapshot_gone {  // from the server: it is dying; answered by snapshot_gone_answer
   volume_id volume;
   snapshot_number number;
   void fields(auto &f) { f(volume, number); }
 };
-struct snapshot_gone_answer {           // no read of it will complete any more
+struct snapshot_gone_answer {  // no read of it will complete any more
   volume_id volume;
   snapshot_number number;
   void fields(auto &f) { f(volume, number); }
@@ -272,7 +280,7 @@ struct snapshot_gone_answer {           // no read of it will complete any more
 
 // ---- barrier ----
 
-struct freeze {                         // from the server: stop issuing, finish and flush, answer
+struct freeze {  // from the server: stop issuing, finish and flush, answer
   barrier_id barrier;
   std::vector<volume_id> volumes;
   void fields(auto &f) { f(barrier, limit<group_size_max>(volumes)); }
@@ -287,7 +295,7 @@ struct thawed_volume {
   bool has_snapshots{};
   void fields(auto &f) { f(volume, epoch, has_snapshots); }
 };
-struct thaw {                           // from the server: the barrier has ended, done or given up
+struct thaw {  // from the server: the barrier has ended, done or given up
   barrier_id barrier;
   std::vector<thawed_volume> volumes;
   void fields(auto &f) { f(barrier, limit<group_size_max>(volumes)); }
@@ -299,7 +307,7 @@ struct snapshot_pair {
   std::string volume, snapshot;
   void fields(auto &f) { f(limit<name_length_max>(volume), limit<name_length_max>(snapshot)); }
 };
-struct create {                         // -> created
+struct create {  // -> created
   unique_id request;
   std::uint32_t priority{};
   std::vector<snapshot_pair> members;
@@ -308,15 +316,15 @@ struct create {                         // -> created
 struct created {
   snapshot_number number;
   std::uint64_t created_unix_ms{};
-  std::uint32_t pause_ms{};             // how long the barrier was on
+  std::uint32_t pause_ms{};  // how long the barrier was on
   void fields(auto &f) { f(number, created_unix_ms, pause_ms); }
 };
-struct remove {                         // -> done. `csnap delete`
+struct remove {  // -> done. `csnap delete`
   unique_id request;
   snapshot_pair snapshot;
   void fields(auto &f) { f(request, snapshot); }
 };
-struct rename {                         // -> done
+struct rename {  // -> done
   unique_id request;
   snapshot_pair snapshot;
   std::string new_name;
@@ -327,7 +335,7 @@ struct diff {
   std::string volume, older, newer;
   volume_id id;
   snapshot_number older_number, newer_number;
-  chunk_no first;                       // where to go on
+  chunk_no first;  // where to go on
   void fields(auto &f) {
     f(limit<name_length_max>(volume), limit<name_length_max>(older), limit<name_length_max>(newer), id,
       older_number, newer_number, first);
@@ -336,18 +344,22 @@ struct diff {
 struct diff_run {
   chunk_no first;
   std::uint64_t count{};
-  bool zero{};                          // known to be all zero in `newer`
+  bool zero{};  // known to be all zero in `newer`
   void fields(auto &f) { f(first, count, zero); }
 };
 struct diff_reply {
   std::uint64_t size_bytes{};
-  std::vector<diff_run> runs;           // ascending, merged within one answer
-  chunk_no next;                        // complete up to here
+  std::vector<diff_run> runs;  // ascending, merged within one answer
+  chunk_no next;               // complete up to here
   bool finished{};
   void fields(auto &f) { f(size_bytes, limit<diff_runs_max>(runs), next, finished); }
 };
-struct status { void fields(auto &) {} };            // -> report (JSON)
-struct sessions { void fields(auto &) {} };          // -> report (JSON)
+struct status {
+  void fields(auto &) {}
+};  // -> report (JSON)
+struct sessions {
+  void fields(auto &) {}
+};  // -> report (JSON)
 struct report {
   std::string json;
   void fields(auto &f) { f(limit<frame_payload_bytes_max - 16>(json)); }
@@ -356,10 +368,10 @@ struct report {
 // The order gives the type numbers on the wire, from 1: append only.
 using message_kinds =
     std::variant<hello, welcome, failed, renew, renewed, goodbye, done, list, list_reply, open_volume,
-                 volume_opened, close_volume, open_snapshot, snapshot_opened, close_snapshot, reserve, reserved,
-                 commit, committed, unshared_query, unshared_map, map, map_reply, drop, recall, recall_answer,
-                 snapshot_gone, snapshot_gone_answer, freeze, freeze_answer, thaw, create, created, remove,
-                 rename, diff, diff_reply, status, sessions, report>;
+                 volume_opened, close_volume, open_snapshot, snapshot_opened, close_snapshot, reserve,
+                 reserved, commit, committed, unshared_query, unshared_map, map, map_reply, drop, recall,
+                 recall_answer, snapshot_gone, snapshot_gone_answer, freeze, freeze_answer, thaw, create,
+                 created, remove, rename, diff, diff_reply, status, sessions, report>;
 
 // One of them. Copied and moved in messages.cc alone: done by every file that holds a message, the compiler's
 // work on these forty types was most of the time that a build took.

@@ -4,8 +4,8 @@
 // a second, how fast the reaper is. Prints rows of Markdown. Usage: engine_bench DIRECTORY
 #include "metaserver/base/check.h"
 #include "metaserver/device/open_device.h"
-#include "metaserver/store/offline.h"
 #include "metaserver/store/engine.h"
+#include "metaserver/store/offline.h"
 
 #include <chrono>
 #include <cstdio>
@@ -19,9 +19,9 @@ using namespace csnap::store;
 
 namespace {
 
-constexpr std::uint64_t store_bytes = std::uint64_t{16} << 30;      // sparse
+constexpr std::uint64_t store_bytes = std::uint64_t{16} << 30;  // sparse
 constexpr std::uint64_t volume_chunks = std::uint64_t{1} << 22;
-constexpr std::size_t chunks_per_commit = 64;                       // what one client sends together
+constexpr std::size_t chunks_per_commit = 64;  // what one client sends together
 constexpr std::uint64_t exceptions_to_reap = 1000000;
 
 double now() {
@@ -119,10 +119,11 @@ class bench {
       if (e_->checkpoint_is_due()) checkpoint();
     }
     const double seconds = now() - begin;
-    std::printf("| %u commits of %zu chunks in a batch | %.0f batches/s | %.0f chunks decided/s | %llu checkpoints "
-                "in %.1f s |\n",
-                together, chunks_per_commit, static_cast<double>(batches_) / seconds,
-                static_cast<double>(decisions) / seconds, static_cast<unsigned long long>(checkpoints_), seconds);
+    std::printf(
+        "| %u commits of %zu chunks in a batch | %.0f batches/s | %.0f chunks decided/s | %llu checkpoints "
+        "in %.1f s |\n",
+        together, chunks_per_commit, static_cast<double>(batches_) / seconds,
+        static_cast<double>(decisions) / seconds, static_cast<unsigned long long>(checkpoints_), seconds);
   }
 
   void replay() {
@@ -140,10 +141,11 @@ class bench {
     const double only_read = now() - begin, cpu_read = cpu() - cpu_begin;
     begin = now();
     e_ = must(engine::take_over(*device_, {}));
-    std::printf("| replay of a full log (%llu MiB, %llu records) | %.3f s, of which CPU %.3f s | "
-                "takeover with its checkpoint: %.3f s | |\n",
-                static_cast<unsigned long long>((e_->shape().log_blocks * block_bytes) >> 20),
-                static_cast<unsigned long long>(records), only_read, cpu_read, now() - begin);
+    std::printf(
+        "| replay of a full log (%llu MiB, %llu records) | %.3f s, of which CPU %.3f s | "
+        "takeover with its checkpoint: %.3f s | |\n",
+        static_cast<unsigned long long>((e_->shape().log_blocks * block_bytes) >> 20),
+        static_cast<unsigned long long>(records), only_read, cpu_read, now() - begin);
   }
 
   void reap() {
@@ -169,9 +171,10 @@ class bench {
       done = span.end_of_volume;
     }
     const double seconds = now() - begin;
-    std::printf("| reaper, steps of 4096, each durable | %.0f exceptions/s | %llu in %.2f s | %llu checkpoints |\n",
-                static_cast<double>(count) / seconds, static_cast<unsigned long long>(count), seconds,
-                static_cast<unsigned long long>(checkpoints_));
+    std::printf(
+        "| reaper, steps of 4096, each durable | %.0f exceptions/s | %llu in %.2f s | %llu checkpoints |\n",
+        static_cast<double>(count) / seconds, static_cast<unsigned long long>(count), seconds,
+        static_cast<unsigned long long>(checkpoints_));
     check(e_->usage().exceptions == 0, "the reaper left something");
   }
 

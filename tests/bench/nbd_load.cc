@@ -82,7 +82,8 @@ int main(int argc, char **argv) {
   while (completed < requests.size()) {
     while (sent < requests.size() && sent - completed < depth) {
       const auto &r = requests[sent++];
-      const nbd_completion_callback done = {.callback = count_completion, .user_data = &completed, .free = nullptr};
+      const nbd_completion_callback done = {
+          .callback = count_completion, .user_data = &completed, .free = nullptr};
       if (nbd_aio_pwrite(nbd, content.data(), r.length, r.offset, done, 0) == -1) fail("write");
     }
     if (nbd_poll(nbd, -1) == -1) fail("poll");

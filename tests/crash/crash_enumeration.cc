@@ -149,8 +149,8 @@ class enumeration {
   std::unique_ptr<engine> e_;
   event_recorder *recorder_ = nullptr;
   store_model current_;
-  std::map<std::uint64_t, store_model> models_;                             // by last record of a batch
-  std::vector<std::pair<std::size_t, std::uint64_t>> acknowledged_;         // after so many events: up to here
+  std::map<std::uint64_t, store_model> models_;                      // by last record of a batch
+  std::vector<std::pair<std::size_t, std::uint64_t>> acknowledged_;  // after so many events: up to here
   std::uint64_t sequences_ = 0, images_ = 0, recoveries_ = 0, nested_ = 0;
 };
 
@@ -191,7 +191,8 @@ TEST_CASE("crash enumeration: every read, write and flush fails once", "[store][
       for (const operation &o : all_operations()) {
         if (!done) break;
         // The whole index is read now and then, so that reads of pages fail as well.
-        if (const auto listed = (*opened)->list_exceptions(volume_id{1}, chunk_no{0}, chunk_no{10000}, 100, nullptr);
+        if (const auto listed =
+                (*opened)->list_exceptions(volume_id{1}, chunk_no{0}, chunk_no{10000}, 100, nullptr);
             !listed) {
           done = listed.error();
           break;
@@ -208,7 +209,7 @@ TEST_CASE("crash enumeration: every read, write and flush fails once", "[store][
         if (done) durable = (*opened)->last_durable().value;
         if (done && o.make == all_operations()[5].make) done = run_checkpoint(**opened, device);
       }
-      if (done) break;                      // the fault never came: all calls were tried
+      if (done) break;  // the fault never came: all calls were tried
       ++faults;
       REQUIRE(done.error().code == errc::io);
       std::mt19937_64 chance(n);

@@ -38,12 +38,14 @@ std::optional<record> change_settings(engine &e) {
 }
 std::optional<record> create(engine &e) {
   const std::uint64_t n = e.last_snapshot_number().value + 1;
-  return snapshots_created{request_of(e), snapshot_number{n}, n * 7, 1, 0, {{first_volume, "s" + std::to_string(n)}}};
+  return snapshots_created{
+      request_of(e), snapshot_number{n}, n * 7, 1, 0, {{first_volume, "s" + std::to_string(n)}}};
 }
 std::optional<record> rename(engine &e) {
   const auto *s = first_in(e, snapshot_state::live);
   if (s == nullptr) return std::nullopt;
-  return snapshot_renamed{request_of(e), first_volume, s->number, "r" + std::to_string(e.last_appended().value)};
+  return snapshot_renamed{request_of(e), first_volume, s->number,
+                          "r" + std::to_string(e.last_appended().value)};
 }
 std::optional<record> remove(engine &e) {
   const auto *s = first_in(e, snapshot_state::live);
@@ -106,9 +108,12 @@ geometry small_geometry() {
 
 const std::vector<operation> &all_operations() {
   static const std::vector<operation> all{
-      {"volume", add_volume},  {"settings", change_settings}, {"create", create},       {"rename", rename},
-      {"delete", remove},      {"died", end_of_snapshot},     {"copy-out", copy_out},   {"hello", open_session},
-      {"close", close_session}, {"reserve", reserve},         {"reap", reap},
+      {"volume", add_volume},   {"settings", change_settings},
+      {"create", create},       {"rename", rename},
+      {"delete", remove},       {"died", end_of_snapshot},
+      {"copy-out", copy_out},   {"hello", open_session},
+      {"close", close_session}, {"reserve", reserve},
+      {"reap", reap},
   };
   return all;
 }
@@ -139,7 +144,8 @@ prepared_store prepare_store() {
   add(rename(e));
   check(run_log_batch(e, device).has_value(), "log");
   device.settle();
-  out.bytes = std::make_shared<const std::vector<std::byte>>(device.content().begin(), device.content().end());
+  out.bytes =
+      std::make_shared<const std::vector<std::byte>>(device.content().begin(), device.content().end());
   return out;
 }
 

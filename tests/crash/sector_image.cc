@@ -92,7 +92,8 @@ void enumerate_crashes(const sector_image &before, const std::vector<device_even
     std::uint64_t choices = 1;
     for (const auto &[number, versions] : open)
       choices = std::min<std::uint64_t>(choices * (versions.size() + 1), std::uint64_t{1} << 32);
-    if (open.size() <= limits.all_below_sectors && choices <= (std::uint64_t{1} << limits.all_below_sectors)) {
+    if (open.size() <= limits.all_below_sectors &&
+        choices <= (std::uint64_t{1} << limits.all_below_sectors)) {
       for (std::uint64_t n = 0; n < choices; ++n) {
         std::uint64_t rest = n;
         auto image = image_of(durable, open, [&](std::size_t of) {

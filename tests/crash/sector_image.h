@@ -49,7 +49,9 @@ class event_recorder final : public block_device {
  public:
   explicit event_recorder(block_device &inner) : inner_(inner) {}
   std::uint64_t size_bytes() const override { return inner_.size_bytes(); }
-  result<> read(std::uint64_t offset, std::span<std::byte> into) override { return inner_.read(offset, into); }
+  result<> read(std::uint64_t offset, std::span<std::byte> into) override {
+    return inner_.read(offset, into);
+  }
   result<> write(std::uint64_t offset, std::span<const std::byte> from, durability how) override {
     events.push_back({offset, {from.begin(), from.end()}, how});
     return inner_.write(offset, from, how);
@@ -70,8 +72,8 @@ class event_recorder final : public block_device {
 };
 
 struct crash_limits {
-  std::size_t all_below_sectors = 10;    // every subset, if no more sectors than this are undecided
-  std::size_t samples = 24;              // else so many, beside "all" and "none"
+  std::size_t all_below_sectors = 10;  // every subset, if no more sectors than this are undecided
+  std::size_t samples = 24;            // else so many, beside "all" and "none"
 };
 
 // Calls `visit(image, event)` with every image that a power cut can leave while event number `event` is under

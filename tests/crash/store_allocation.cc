@@ -123,7 +123,7 @@ TEST_CASE("allocation: each one fails once, and the store is as of some batch", 
     if (never_came) break;
     REQUIRE(ended);
     ++failed;
-    device.settle();                 // the process is gone, the machine is not
+    device.settle();  // the process is gone, the machine is not
     const auto again = engine::take_over(device, {});
     if (!again) FAIL(again.error().text);
     const std::uint64_t last = (*again)->last_appended().value;

@@ -158,7 +158,8 @@ class scene {
 
 }  // namespace
 
-TEST_CASE("corruption: a flipped bit in any kind of block is seen, named, or mended by the other copy", "[store]") {
+TEST_CASE("corruption: a flipped bit in any kind of block is seen, named, or mended by the other copy",
+          "[store]") {
   scene s;
   const bool all_bits = std::getenv("CSNAP_ALL_BITS") != nullptr;
   const auto kinds = s.one_of_each_kind();

@@ -19,7 +19,9 @@ namespace {
 class crash_matrix {
  public:
   explicit crash_matrix(std::uint64_t seed)
-      : source_(seed, 900), chance_(seed + 1), inner_(tiny_store_bytes),
+      : source_(seed, 900),
+        chance_(seed + 1),
+        inner_(tiny_store_bytes),
         probe_(inner_, [this](auto offset, auto bytes) { probe(offset, bytes); }) {
     make_tiny_store(inner_);
     models_[0] = {};
@@ -116,7 +118,7 @@ class crash_matrix {
   memory_device inner_;
   crash_probe probe_;
   store_model current_;
-  std::map<std::uint64_t, store_model> models_;     // by last record of a batch; from the durable one on
+  std::map<std::uint64_t, store_model> models_;  // by last record of a batch; from the durable one on
   store::engine *engine_ = nullptr;
   std::uint64_t probes_ = 0;
 };
@@ -147,7 +149,7 @@ TEST_CASE("store: each write or flush that fails is reported", "[store][crash]")
         if (done) durable = (*opened)->last_durable().value;
       }
       if (done) {
-        CHECK(n > 4);       // the fault never came: all calls were tried
+        CHECK(n > 4);  // the fault never came: all calls were tried
         break;
       }
       CHECK(done.error().code == errc::io);

@@ -25,9 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     const std::string line(text.substr(0, std::min(end, text.find('\0'))));
     text.remove_prefix(std::min(end + 1, text.size()));
     const auto equals = line.find('=');
-    if (equals != std::string::npos) said(config.set(line.substr(0, equals).c_str(), line.substr(equals + 1).c_str()));
+    if (equals != std::string::npos)
+      said(config.set(line.substr(0, equals).c_str(), line.substr(equals + 1).c_str()));
   }
   said(config.complete());
-  for (const auto &[name, device] : config.devices) check(is_valid_name(name), "a device for a volume of a bad name");
+  for (const auto &[name, device] : config.devices)
+    check(is_valid_name(name), "a device for a volume of a bad name");
   return 0;
 }

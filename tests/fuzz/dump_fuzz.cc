@@ -41,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   memory_device device(std::uint64_t{9} << 20);
   const auto made = restore(device, text);
   if (!made) {
-    check(!made.error().text.empty() && made.error().text.size() < 1000, "an error that says nothing, or too much");
+    check(!made.error().text.empty() && made.error().text.size() < 1000,
+          "an error that says nothing, or too much");
     return 0;
   }
   const auto report = store::check_store(device);

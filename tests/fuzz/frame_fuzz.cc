@@ -38,6 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   frame.resize(std::max(frame.size(), wire::frame_header_bytes));
   make_header_right(frame);
   const auto decoded = wire::decode_frame(frame);
-  if (decoded) check(wire::encode_frame(*decoded) == frame, "a frame that was accepted is encoded differently");
+  if (decoded)
+    check(wire::encode_frame(*decoded) == frame, "a frame that was accepted is encoded differently");
   return 0;
 }

@@ -24,7 +24,8 @@ std::vector<std::uint64_t> blocks_in_use(const memory_device &device) {
   std::vector<std::uint64_t> out;
   for (std::uint64_t b = 0; b < device.size_bytes() / store::block_bytes; ++b) {
     const auto bytes = device.content().subspan(b * store::block_bytes, store::block_bytes);
-    if (std::any_of(bytes.begin(), bytes.end(), [](std::byte x) { return x != std::byte{0}; })) out.push_back(b);
+    if (std::any_of(bytes.begin(), bytes.end(), [](std::byte x) { return x != std::byte{0}; }))
+      out.push_back(b);
   }
   return out;
 }

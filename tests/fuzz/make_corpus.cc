@@ -30,22 +30,28 @@ void write_records(const std::string &directory) {
   volume_info volume;
   volume.id = volume_id{1}, volume.name = "vol", volume.device = "/dev/disk", volume.size_bytes = 1u << 30;
   exceptions_added exceptions{volume_id{1}, snapshot_number{3}, session_id{7}, {}};
-  exceptions.entries = {{chunk_no{5}, reservation_id{2}, store_chunk{9}}, {chunk_no{6}, {}, store_chunk::zero()}};
+  exceptions.entries = {{chunk_no{5}, reservation_id{2}, store_chunk{9}},
+                        {chunk_no{6}, {}, store_chunk::zero()}};
   snapshots_created created{unique_id{}, snapshot_number{3}, 99, 1700000000000, -1, {{volume_id{1}, "s1"}}};
-  const std::vector<record> all = {
-      volume_added{volume}, settings_changed{}, created,
-      snapshot_renamed{unique_id{}, volume_id{1}, snapshot_number{3}, "s2"},
-      snapshot_deleted{unique_id{}, volume_id{1}, snapshot_number{3}}, snapshot_died{volume_id{1}, snapshot_number{3}},
-      exceptions, session_opened{session}, session_closed{session_id{7}},
-      chunks_reserved{reservation_id{2}, session_id{7}, store_chunk{8}, 64},
-      reaped{volume_id{1}, chunk_no{0}, chunk_no{100}, true}};
+  const std::vector<record> all = {volume_added{volume},
+                                   settings_changed{},
+                                   created,
+                                   snapshot_renamed{unique_id{}, volume_id{1}, snapshot_number{3}, "s2"},
+                                   snapshot_deleted{unique_id{}, volume_id{1}, snapshot_number{3}},
+                                   snapshot_died{volume_id{1}, snapshot_number{3}},
+                                   exceptions,
+                                   session_opened{session},
+                                   session_closed{session_id{7}},
+                                   chunks_reserved{reservation_id{2}, session_id{7}, store_chunk{8}, 64},
+                                   reaped{volume_id{1}, chunk_no{0}, chunk_no{100}, true}};
   for (const record &r : all) write(directory + "/" + std::to_string(r.index() + 1), encode_record(r));
 }
 
 void write_blocks(const std::string &directory) {
   using namespace csnap::store;
   const auto with_choice = [](block_type type, std::vector<std::byte> payload) {
-    const block_header header{type, 5, unique_id{}, term_id{2, 1}, 4, static_cast<std::uint32_t>(payload.size()), 1};
+    const block_header header{
+        type, 5, unique_id{}, term_id{2, 1}, 4, static_cast<std::uint32_t>(payload.size()), 1};
     auto block = seal_block(header, payload);
     block.insert(block.begin(), static_cast<std::byte>(static_cast<unsigned>(type) - 1));
     // The replay pads to a whole block: trailing zeroes need not be kept.
@@ -74,8 +80,8 @@ void write_sessions(const std::string &directory) {
   const auto say = [&](unsigned flags, const wire::message &what) {
     const auto frame = wire::encode_frame({0, {}, what});
     const std::size_t size = frame.size() - wire::frame_header_bytes;
-    for (const unsigned b : {flags, static_cast<unsigned>(what.index() + 1), static_cast<unsigned>(size & 0xff),
-                             static_cast<unsigned>(size >> 8)})
+    for (const unsigned b : {flags, static_cast<unsigned>(what.index() + 1),
+                             static_cast<unsigned>(size & 0xff), static_cast<unsigned>(size >> 8)})
       bytes.push_back(static_cast<std::byte>(b));
     bytes.insert(bytes.end(), frame.begin() + wire::frame_header_bytes, frame.end());
   };

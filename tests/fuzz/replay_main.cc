@@ -42,7 +42,9 @@ input mutate(const std::vector<input> &corpus, std::mt19937 &random) {
       case 1: out[at] = edges[below(std::size(edges))]; break;
       case 2: out.resize(at); break;
       case 3: out.insert(out.end(), out.begin() + static_cast<std::ptrdiff_t>(at), out.end()); break;
-      case 4: out.insert(out.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random())); break;
+      case 4:
+        out.insert(out.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random()));
+        break;
       default: {
         const input &other = corpus[below(corpus.size())];
         const std::size_t from = below(other.size());

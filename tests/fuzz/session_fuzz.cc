@@ -23,7 +23,8 @@ using namespace csnap::test;
 
 namespace {
 
-std::vector<std::byte> frame_of(std::uint8_t type, std::uint64_t request, std::span<const std::byte> payload) {
+std::vector<std::byte> frame_of(std::uint8_t type, std::uint64_t request,
+                                std::span<const std::byte> payload) {
   std::vector<std::byte> frame(wire::frame_header_bytes + payload.size());
   const auto put = [&](std::size_t at, std::uint64_t value, std::size_t size) {
     for (std::size_t i = 0; i < size; ++i) frame[at + i] = static_cast<std::byte>(value >> (8 * i));

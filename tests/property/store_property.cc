@@ -15,7 +15,7 @@ namespace {
 store::engine_options options_for(std::uint32_t node) {
   store::engine_options o;
   o.node = node;
-  o.cache_bytes = 1;      // as small as it gets: pages are evicted and read again
+  o.cache_bytes = 1;  // as small as it gets: pages are evicted and read again
   return o;
 }
 

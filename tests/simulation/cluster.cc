@@ -67,12 +67,14 @@ void cluster::make_disks() {
   const bool remote = options.remote_data;
   for (unsigned v = 0; v < options.volumes; ++v) {
     habits.outlives_process = remote;
-    origins.push_back(std::make_unique<disk>(w, "origin" + std::to_string(v + 1), disk_image(volume_bytes()), habits));
+    origins.push_back(
+        std::make_unique<disk>(w, "origin" + std::to_string(v + 1), disk_image(volume_bytes()), habits));
   }
   habits.outlives_process = remote && options.separate_metadata;
   store = std::make_unique<disk>(w, "store", made.data, habits);
   habits.outlives_process = false;
-  if (options.separate_metadata) separate_metadata = std::make_unique<disk>(w, "metadata", *made.metadata, habits);
+  if (options.separate_metadata)
+    separate_metadata = std::make_unique<disk>(w, "metadata", *made.metadata, habits);
 }
 
 std::vector<disk *> cluster::all_disks() {
@@ -166,14 +168,16 @@ void cluster::set_faults(bool on) {
   const auto some = [&] { return chance_.one_in(2) ? static_cast<unsigned>(chance_.between(1, 200)) : 0u; };
   if (has(fault::origin_errors))
     for (const auto &each : origins)
-      each->faults.read_errors = some(), each->faults.write_errors = some(), each->faults.flush_errors = some() / 4;
+      each->faults.read_errors = some(), each->faults.write_errors = some(),
+      each->faults.flush_errors = some() / 4;
   if (has(fault::store_errors) && options.separate_metadata)
-    store->faults.read_errors = some(), store->faults.write_errors = some(), store->faults.flush_errors = some() / 8;
+    store->faults.read_errors = some(), store->faults.write_errors = some(),
+    store->faults.flush_errors = some() / 8;
   if (has(fault::metadata_errors)) {
     metadata().faults.read_errors = some() / 4, metadata().faults.write_errors = some() / 2;
     metadata().faults.flush_errors = some() / 4;
   }
-  if (has(fault::damage)) {                                // a page says of which generation it is
+  if (has(fault::damage)) {  // a page says of which generation it is
     image_device device(metadata().image);
     if (const auto label = store::read_label(device)) {
       metadata().faults.stale_from = label->shape.pages_offset_bytes;

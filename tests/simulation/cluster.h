@@ -46,20 +46,23 @@ class cluster {
   std::unique_ptr<judge> judged;
   run_counters count;
 
-  std::vector<damaged_block> damage;           // in the order in which it was done
+  std::vector<damaged_block> damage;  // in the order in which it was done
   bool is_healed = false, is_ending = false;
   // Sessions whose death nobody can prove: from then on a create may be refused for ever.
   bool has_unprovable_death = false;
   std::uint64_t operations_left;
-  unsigned busy_threads = 0;                   // of nodes and tool, with an operation under way
+  unsigned busy_threads = 0;  // of nodes and tool, with an operation under way
 
-  struct place { host *where{}; std::string name; };
+  struct place {
+    host *where{};
+    std::string name;
+  };
   std::vector<place> server_places, node_places;
-  std::vector<std::unique_ptr<server_process>> servers;   // by place; null or dead: not running
+  std::vector<std::unique_ptr<server_process>> servers;  // by place; null or dead: not running
   std::vector<std::unique_ptr<node_process>> nodes;
   process *tool_process = nullptr;
   std::unique_ptr<tool> admin;
-  std::shared_ptr<void> bad_luck;              // the nemesis: lives as long as its events
+  std::shared_ptr<void> bad_luck;  // the nemesis: lives as long as its events
 
   void start_server(std::size_t number);
   void start_node(std::size_t number);
@@ -78,7 +81,7 @@ class cluster {
  private:
   std::vector<std::string> addresses() const;
   void make_disks();
-  std::vector<std::unique_ptr<server_process>> old_servers_;   // their fibers' objects stay until the end
+  std::vector<std::unique_ptr<server_process>> old_servers_;  // their fibers' objects stay until the end
   std::vector<std::unique_ptr<node_process>> old_nodes_;
   prng chance_;
   write_id last_write_ = 0;

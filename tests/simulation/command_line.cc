@@ -28,29 +28,32 @@ struct wishes {
 };
 
 int usage() {
-  std::fprintf(stderr,
-               "usage: simulation [--seed N] [--count N] [--jobs N] [--findings N] [--check-probes] [--no-shrink]\n"
-               "                  [--must-find]\n"
-               "                  [--seeds FILE] [--hours H] [--planted NAME] [--planted-all] [--verbose]\n"
-               "                  [--without FAULT] [--nodes N] [--servers N] [--volumes N] [--threads N]\n"
-               "                  [--operations N] [--duration-ms N]\n"
-               "one seed without --count: runs it alone and tells what it is made of\n");
+  std::fprintf(
+      stderr,
+      "usage: simulation [--seed N] [--count N] [--jobs N] [--findings N] [--check-probes] [--no-shrink]\n"
+      "                  [--must-find]\n"
+      "                  [--seeds FILE] [--hours H] [--planted NAME] [--planted-all] [--verbose]\n"
+      "                  [--without FAULT] [--nodes N] [--servers N] [--volumes N] [--threads N]\n"
+      "                  [--operations N] [--duration-ms N]\n"
+      "one seed without --count: runs it alone and tells what it is made of\n");
   return 2;
 }
 
 std::string arguments_of(const wishes &w, std::uint64_t seed, const reductions &how) {
-  return "simulation --seed " + std::to_string(seed) + (w.bug ? " --planted " + w.bug->name : "") + how.arguments();
+  return "simulation --seed " + std::to_string(seed) + (w.bug ? " --planted " + w.bug->name : "") +
+         how.arguments();
 }
 
 void show(const seed_totals &t) {
-  std::printf("seeds %llu, replayed %llu, events %llu, operations %llu, crashes %llu, freezes %llu, power cuts %llu, "
-              "elections %llu, snapshots %llu, snapshot reads %llu, errors seen %llu",
-              static_cast<unsigned long long>(t.seeds), static_cast<unsigned long long>(t.replayed),
-              static_cast<unsigned long long>(t.events), static_cast<unsigned long long>(t.operations),
-              static_cast<unsigned long long>(t.crashes), static_cast<unsigned long long>(t.freezes),
-              static_cast<unsigned long long>(t.power_cuts), static_cast<unsigned long long>(t.elections),
-              static_cast<unsigned long long>(t.snapshots), static_cast<unsigned long long>(t.snapshot_reads),
-              static_cast<unsigned long long>(t.errors));
+  std::printf(
+      "seeds %llu, replayed %llu, events %llu, operations %llu, crashes %llu, freezes %llu, power cuts %llu, "
+      "elections %llu, snapshots %llu, snapshot reads %llu, errors seen %llu",
+      static_cast<unsigned long long>(t.seeds), static_cast<unsigned long long>(t.replayed),
+      static_cast<unsigned long long>(t.events), static_cast<unsigned long long>(t.operations),
+      static_cast<unsigned long long>(t.crashes), static_cast<unsigned long long>(t.freezes),
+      static_cast<unsigned long long>(t.power_cuts), static_cast<unsigned long long>(t.elections),
+      static_cast<unsigned long long>(t.snapshots), static_cast<unsigned long long>(t.snapshot_reads),
+      static_cast<unsigned long long>(t.errors));
 }
 
 void show(const wishes &w, const finding &f) {
@@ -66,13 +69,14 @@ int run_one(const wishes &w) {
   std::printf("seed %llu: %s\n", static_cast<unsigned long long>(w.seed), describe(options).c_str());
   std::fflush(stdout);
   const verdict v = run(options, w.bug, w.verbose);
-  std::printf("trace %016llx, %llu events, %llu operations, %llu snapshots, %llu reads of them, %llu elections\n"
-              "%s%s%s\n",
-              static_cast<unsigned long long>(v.hash), static_cast<unsigned long long>(v.events),
-              static_cast<unsigned long long>(v.operations), static_cast<unsigned long long>(v.snapshots),
-              static_cast<unsigned long long>(v.snapshot_reads), static_cast<unsigned long long>(v.elections),
-              v.failed() ? "WRONG, says " : "nothing is wrong", v.checker.c_str(),
-              v.failed() ? (": " + v.text).c_str() : "");
+  std::printf(
+      "trace %016llx, %llu events, %llu operations, %llu snapshots, %llu reads of them, %llu elections\n"
+      "%s%s%s\n",
+      static_cast<unsigned long long>(v.hash), static_cast<unsigned long long>(v.events),
+      static_cast<unsigned long long>(v.operations), static_cast<unsigned long long>(v.snapshots),
+      static_cast<unsigned long long>(v.snapshot_reads), static_cast<unsigned long long>(v.elections),
+      v.failed() ? "WRONG, says " : "nothing is wrong", v.checker.c_str(),
+      v.failed() ? (": " + v.text).c_str() : "");
   return v.failed() ? 1 : 0;
 }
 
@@ -123,11 +127,13 @@ int run_planted(const wishes &w) {
   for (const planted_bug &bug : planted_bugs()) {
     if (!w.only_planted.empty() && bug.name.find(w.only_planted) == std::string::npos) continue;
     range_request request;
-    request.first = w.seed, request.count = w.count ? w.count : 5000, request.jobs = w.jobs, request.bug = &bug;
+    request.first = w.seed, request.count = w.count ? w.count : 5000, request.jobs = w.jobs,
+    request.bug = &bug;
     const range_result result = run_range(request);
     if (result.findings.empty()) ++missed;
-    const std::string seeds = result.findings.empty() ? "not found in " + std::to_string(request.count)
-                                                      : std::to_string(result.findings.front().seed - w.seed + 1);
+    const std::string seeds = result.findings.empty()
+                                  ? "not found in " + std::to_string(request.count)
+                                  : std::to_string(result.findings.front().seed - w.seed + 1);
     std::printf("| %s | %s | %s | %s |\n", bug.name.c_str(), bug.what.c_str(), seeds.c_str(),
                 result.findings.empty() ? "-" : result.findings.front().checker.c_str());
     std::fflush(stdout);

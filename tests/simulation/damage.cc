@@ -28,11 +28,11 @@ void damage_metadata(cluster &c, prng &chance) {
   if (!label) return;
   const store::geometry &shape = label->shape;
   const std::uint64_t first_page = shape.pages_offset_bytes / store::block_bytes;
-  std::uint64_t block = 0;                                  // the first superblock
+  std::uint64_t block = 0;  // the first superblock
   if (chance.one_in(8)) {
     sometimes(probe::slot_damaged);
     const std::uint64_t pairs = shape.node_count * store::blocks_per_slot / 2;
-    block = shape.slots_offset_bytes / store::block_bytes + 2 * chance.below(pairs);   // never the mirror
+    block = shape.slots_offset_bytes / store::block_bytes + 2 * chance.below(pairs);  // never the mirror
   } else if (!chance.one_in(16)) {
     for (int attempt = 0; attempt < 100; ++attempt) {
       block = first_page + chance.below(shape.page_count);
@@ -56,14 +56,15 @@ void check_damage(cluster &c) {
   for (auto at = c.damage.rbegin(); at != c.damage.rend(); ++at) {
     std::vector<std::byte> now(store::block_bytes);
     whole.read(at->block * store::block_bytes, now);
-    if (now != at->damaged) continue;                       // written since
+    if (now != at->damaged) continue;  // written since
     whole.write(at->block * store::block_bytes, at->original, true);
     any_left = true;
   }
   const auto wanted = dump_of(whole), got = dump_of(c.metadata().image);
   sometimes(probe::damage_was_refused, any_left && wanted && !got);
   sometimes(probe::damage_was_harmless, any_left && wanted && got);
-  if (got && wanted && *got != *wanted) c.judged->wrong("detected", "damaged metadata reads as something else");
+  if (got && wanted && *got != *wanted)
+    c.judged->wrong("detected", "damaged metadata reads as something else");
 }
 
 }  // namespace csnap::simulation

@@ -76,7 +76,7 @@ void disk::land_write(const operation_ptr &op, std::size_t from, std::size_t to)
 }
 
 void disk::take_read(const operation_ptr &op) {
-  if (!op->sender->alive()) return;     // the buffer is on a stack that may be another fiber's by now
+  if (!op->sender->alive()) return;  // the buffer is on a stack that may be another fiber's by now
   image.read(op->offset, op->into);
   const bool whole = op->into.size() == image_block_bytes && op->offset % image_block_bytes == 0;
   const bool stale = (lies.stale_reads && chance_.one_in(20)) ||
@@ -143,7 +143,8 @@ result<> device::write(std::uint64_t offset, std::span<const std::byte> from, du
     op->fails = true;
   }
   // A failed write leaves old, new or both.
-  const std::size_t end = op->fails ? disk_.chance_.below(from.size() / sector_bytes + 1) * sector_bytes : from.size();
+  const std::size_t end =
+      op->fails ? disk_.chance_.below(from.size() / sector_bytes + 1) * sector_bytes : from.size();
   disk &where = disk_;
   const auto land = [&where, op, end] {
     if (end == 0) return;

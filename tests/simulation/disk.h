@@ -17,18 +17,18 @@ namespace csnap::simulation {
 
 struct disk_habits {
   nanoseconds latency_min = 20 * microsecond, latency_max = 300 * microsecond;
-  unsigned slow_per_mille = 0;          // operations that take up to slow_max
+  unsigned slow_per_mille = 0;  // operations that take up to slow_max
   nanoseconds slow_max = 0;
-  bool outlives_process = false;        // what was sent lands though the sender is gone: nbd://
+  bool outlives_process = false;  // what was sent lands though the sender is gone: nbd://
   bool trim_zeroes = true;
 };
 
 // Of 10,000 operations each. Off when the world heals.
 struct disk_faults {
   unsigned read_errors = 0, write_errors = 0, flush_errors = 0;
-  bool no_new_blocks = false;           // thinly provisioned and full: a write to a fresh place fails
-  unsigned stale_reads = 0;             // of whole 4 KiB blocks that were written more than once
-  std::uint64_t stale_from = 0;         // only at and above this offset
+  bool no_new_blocks = false;    // thinly provisioned and full: a write to a fresh place fails
+  unsigned stale_reads = 0;      // of whole 4 KiB blocks that were written more than once
+  std::uint64_t stale_from = 0;  // only at and above this offset
 };
 
 // Planted: a disk that breaks its contract.
@@ -51,7 +51,9 @@ class disk {
   disk_image::cut_result power_cut();
   const std::string &name() const { return name_; }
   // For the checkers: writes and flushes that returned an error to this process.
-  struct counters { std::uint64_t reads = 0, writes = 0, flushes = 0, errors = 0, late_landings = 0; } count;
+  struct counters {
+    std::uint64_t reads = 0, writes = 0, flushes = 0, errors = 0, late_landings = 0;
+  } count;
 
  private:
   friend class device;
@@ -67,7 +69,9 @@ class disk {
   };
   using operation_ptr = std::shared_ptr<operation>;
   nanoseconds some_latency();
-  bool happens(unsigned per_ten_thousand) { return per_ten_thousand > 0 && chance_.below(10000) < per_ten_thousand; }
+  bool happens(unsigned per_ten_thousand) {
+    return per_ten_thousand > 0 && chance_.below(10000) < per_ten_thousand;
+  }
   void begin(const operation_ptr &op, std::function<void()> lands);
   void settle(const operation_ptr &op);
   void land_write(const operation_ptr &op, std::size_t from, std::size_t to);

@@ -62,8 +62,8 @@ void disk_image::write(std::uint64_t offset, std::span<const std::byte> from, bo
 void disk_image::flush(std::uint64_t mark) {
   for (auto at = unflushed_.begin(); at != unflushed_.end();) {
     auto &versions = at->second;
-    const auto later = std::find_if(versions.begin(), versions.end(),
-                                    [&](const version &v) { return v.number > mark; });
+    const auto later =
+        std::find_if(versions.begin(), versions.end(), [&](const version &v) { return v.number > mark; });
     if (later != versions.begin()) durable_[at->first] = std::prev(later)->content;
     versions.erase(versions.begin(), later);
     at = versions.empty() ? unflushed_.erase(at) : std::next(at);

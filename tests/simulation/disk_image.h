@@ -35,7 +35,9 @@ class disk_image {
   // What is in the cache will never be durable, and still is what is read: a flush that failed.
   void forget_unflushed();
   // Each sector is its durable version, or any that is not flushed, or a torn one.
-  struct cut_result { std::uint64_t lost = 0, kept = 0, torn = 0; };
+  struct cut_result {
+    std::uint64_t lost = 0, kept = 0, torn = 0;
+  };
   cut_result power_cut(prng &chance, bool may_tear);
   bool has_unflushed() const { return !unflushed_.empty(); }
   bool is_unflushed(std::uint64_t sector) const;
@@ -50,7 +52,7 @@ class disk_image {
   using block_ptr = std::shared_ptr<block>;
   struct version {
     std::uint64_t number;
-    block_ptr content;                // of the whole block after that write
+    block_ptr content;  // of the whole block after that write
   };
   block &own(block_ptr &which);
   static const block &content(const block_ptr &which);

@@ -16,7 +16,8 @@ namespace csnap::simulation {
 class election_oracle {
  public:
   using elected = std::function<void(bool predecessors_are_dead)>;  // called as an event of the process
-  election_oracle(world &w, bool can_split) : world_(w), can_split_(can_split), chance_(w.stream("election")) {}
+  election_oracle(world &w, bool can_split)
+      : world_(w), can_split_(can_split), chance_(w.stream("election")) {}
 
   bool can_split() const { return can_split_; }
   void candidate(process &who, elected won);
@@ -26,10 +27,13 @@ class election_oracle {
   process *master() const { return master_; }
   std::uint64_t elections() const { return elections_; }
 
-  bool lies = false;                // planted: says "dead" of a master that is only frozen, and elects another
+  bool lies = false;  // planted: says "dead" of a master that is only frozen, and elects another
 
  private:
-  struct waiting { process *who; elected won; };
+  struct waiting {
+    process *who;
+    elected won;
+  };
   void elect_next();
   void watch_master();
 
@@ -37,7 +41,7 @@ class election_oracle {
   const bool can_split_;
   prng chance_;
   process *master_ = nullptr;
-  std::set<process *> may_write_;   // every master there was, until it is gone: not only the last one
+  std::set<process *> may_write_;  // every master there was, until it is gone: not only the last one
   std::deque<waiting> queue_;
   std::uint64_t elections_ = 0;
 };

@@ -55,8 +55,10 @@ void read_everything(cluster &c, prng &chance) {
     in_node(c, node, [&c, &node, v] {
       std::vector<std::byte> bytes(c.volume_bytes());
       const nanoseconds began = c.w.now();
-      if (!node.origin(volume_id{v}).read(0, bytes)) return c.judged->wrong("refused", "the origin cannot be read");
-      const auto why = c.judged->history(v).read_ended({0, c.options.volume_sectors}, bytes.data(), began, c.w.now());
+      if (!node.origin(volume_id{v}).read(0, bytes))
+        return c.judged->wrong("refused", "the origin cannot be read");
+      const auto why =
+          c.judged->history(v).read_ended({0, c.options.volume_sectors}, bytes.data(), began, c.w.now());
       if (!why.empty()) c.judged->wrong("register", why);
     });
   }
@@ -69,7 +71,8 @@ void make_one_more(cluster &c, prng &chance) {
     const auto made = make_snapshot(c, chance, true, &name);
     if (made) return;
     if (made.error().code == errc::no_space) return;
-    if (attempt == attempts_max) return c.judged->wrong("alive", "no snapshot can be made: " + made.error().text);
+    if (attempt == attempts_max)
+      return c.judged->wrong("alive", "no snapshot can be made: " + made.error().text);
     c.w.sleep(200 * millisecond);
   }
 }
@@ -90,7 +93,8 @@ void delete_everything(cluster &c) {
 void wait_until_reaped(cluster &c) {
   for (int attempt = 0; attempt < 300; ++attempt) {
     const auto answer = c.admin->call(wire::status{}, 30 * second);
-    if (answer && std::get<wire::report>(*answer).json.find("\"snapshots_waiting\":0") != std::string::npos) return;
+    if (answer && std::get<wire::report>(*answer).json.find("\"snapshots_waiting\":0") != std::string::npos)
+      return;
     if (answer && attempt == 0) c.w.say("%s", std::get<wire::report>(*answer).json.c_str());
     c.w.sleep(50 * millisecond);
   }

@@ -47,7 +47,9 @@ void to_fiber(void *stack) { __sanitizer_start_switch_fiber(&scheduler_fake_stac
 void in_fiber() { __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_bytes); }
 void to_scheduler(bool) { __sanitizer_start_switch_fiber(nullptr, scheduler_stack, scheduler_stack_bytes); }
 void in_scheduler() { __sanitizer_finish_switch_fiber(scheduler_fake_stack, nullptr, nullptr); }
-void clean(void *stack) { __asan_unpoison_memory_region(static_cast<char *>(stack) + 4096, stack_bytes - 4096); }
+void clean(void *stack) {
+  __asan_unpoison_memory_region(static_cast<char *>(stack) + 4096, stack_bytes - 4096);
+}
 #else
 void to_fiber(void *) {}
 void in_fiber() {}

@@ -35,8 +35,8 @@ class fiber {
   std::uint64_t wait_number = 0;
   bool is_waiting = false;
   bool timed_out = false;
-  fiber *next_waiter = nullptr;           // in the queue of a mutex or condition
-  std::function<void()> when_ended;       // wakes who joins it
+  fiber *next_waiter = nullptr;      // in the queue of a mutex or condition
+  std::function<void()> when_ended;  // wakes who joins it
 
  private:
   static void entry();

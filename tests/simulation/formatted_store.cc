@@ -39,8 +39,8 @@ const formatted_store &formatted_store_for(const run_options &o) {
   using key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t, unsigned, std::uint64_t,
                          std::uint64_t, bool>;
   static std::map<key, formatted_store> kept;
-  const key wanted{o.chunk_bytes, o.lease_ms, o.margin_ms, o.barrier_ms, o.volumes,
-                   o.volume_sectors, o.store_chunks, o.separate_metadata};
+  const key wanted{o.chunk_bytes, o.lease_ms,       o.margin_ms,    o.barrier_ms,
+                   o.volumes,     o.volume_sectors, o.store_chunks, o.separate_metadata};
   const auto found = kept.find(wanted);
   if (found != kept.end()) return found->second;
   if (kept.size() > 64) kept.clear();

@@ -14,7 +14,7 @@ namespace csnap::simulation {
 
 struct formatted_store {
   disk_image data;
-  std::optional<disk_image> metadata;      // none: on the same device
+  std::optional<disk_image> metadata;  // none: on the same device
 };
 const formatted_store &formatted_store_for(const run_options &o);
 

@@ -7,7 +7,8 @@
 
 namespace csnap::simulation {
 
-judge::judge(world &w, std::vector<const disk_image *> origins, std::uint64_t sectors, std::uint32_t chunk_bytes)
+judge::judge(world &w, std::vector<const disk_image *> origins, std::uint64_t sectors,
+             std::uint32_t chunk_bytes)
     : world_(w), origins_(std::move(origins)), chunk_bytes_(chunk_bytes) {
   for (std::uint32_t v = 1; v <= origins_.size(); ++v)
     histories_.push_back(std::make_unique<sector_history>(v, sectors));
@@ -63,10 +64,11 @@ void judge::snapshot_read(volume_id volume, snapshot_number number, std::uint64_
     const std::uint64_t sector = (offset + at) / sector_bytes;
     const auto got = read_stamp(bytes.data() + at, volume.value, sector);
     const auto held = read_stamp(wanted.data() + at, volume.value, sector);
-    return wrong("frozen", "sector " + std::to_string(sector) + " of snapshot " + std::to_string(number.value) +
-                               " of volume " + std::to_string(volume.value) + " reads " +
-                               (got ? "write " + std::to_string(*got) : std::string("torn or foreign")) + ", not " +
-                               (held ? "write " + std::to_string(*held) : std::string("what was torn there")));
+    return wrong("frozen",
+                 "sector " + std::to_string(sector) + " of snapshot " + std::to_string(number.value) +
+                     " of volume " + std::to_string(volume.value) + " reads " +
+                     (got ? "write " + std::to_string(*got) : std::string("torn or foreign")) + ", not " +
+                     (held ? "write " + std::to_string(*held) : std::string("what was torn there")));
   }
 }
 
@@ -74,12 +76,14 @@ bool judge::chunk_is_zero(volume_id volume, snapshot_number number, std::uint64_
   const auto found = truths_.find({volume.value, number.value});
   if (found == truths_.end()) return false;
   const auto &image = found->second.content;
-  std::vector<std::byte> bytes(std::min<std::uint64_t>(chunk_bytes_, image.size_bytes() - chunk * chunk_bytes_));
+  std::vector<std::byte> bytes(
+      std::min<std::uint64_t>(chunk_bytes_, image.size_bytes() - chunk * chunk_bytes_));
   image.read(chunk * chunk_bytes_, bytes);
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
-bool judge::chunk_differs(volume_id volume, snapshot_number older, snapshot_number newer, std::uint64_t chunk) const {
+bool judge::chunk_differs(volume_id volume, snapshot_number older, snapshot_number newer,
+                          std::uint64_t chunk) const {
   const auto a = truths_.find({volume.value, older.value}), b = truths_.find({volume.value, newer.value});
   if (a == truths_.end() || b == truths_.end()) return false;
   const std::uint64_t length =
@@ -107,7 +111,7 @@ bool judge::may_be_gone(volume_id volume, snapshot_number number) const {
 void judge::listed(const std::vector<wire::snapshot_entry> &all) {
   std::map<std::pair<std::uint32_t, std::string>, snapshot_number> found;
   for (const auto &entry : all) {
-    if (entry.state != 1) continue;                        // dying: its name is free
+    if (entry.state != 1) continue;  // dying: its name is free
     if (!found.emplace(std::pair(entry.volume.value, entry.name), entry.number).second)
       return wrong("catalog", "two snapshots named " + entry.name);
   }

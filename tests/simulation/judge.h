@@ -41,7 +41,8 @@ class judge {
   void snapshot_read(volume_id volume, snapshot_number number, std::uint64_t offset,
                      std::span<const std::byte> bytes);
   bool chunk_is_zero(volume_id volume, snapshot_number number, std::uint64_t chunk) const;
-  bool chunk_differs(volume_id volume, snapshot_number older, snapshot_number newer, std::uint64_t chunk) const;
+  bool chunk_differs(volume_id volume, snapshot_number older, snapshot_number newer,
+                     std::uint64_t chunk) const;
   // Whatever a server says: the first word of an epoch fixes what its snapshot must read.
   void server_says(const wire::envelope &what);
   void snapshot_is_known(volume_id volume, snapshot_number number);
@@ -51,20 +52,24 @@ class judge {
   enum class existence : std::uint8_t { no, yes, unknown };
   struct known_snapshot {
     existence exists = existence::unknown;
-    snapshot_number number;                 // 0: not known
-    bool busy = false;                      // an operation on it is under way
-    bool is_going = false;                  // deleting has begun at some time
+    snapshot_number number;  // 0: not known
+    bool busy = false;       // an operation on it is under way
+    bool is_going = false;   // deleting has begun at some time
   };
   std::map<std::pair<std::uint32_t, std::string>, known_snapshot> names;
   void listed(const std::vector<wire::snapshot_entry> &all);
   bool may_be_gone(volume_id volume, snapshot_number number) const;
 
   struct counters {
-    std::uint64_t reads = 0, writes = 0, snapshot_reads = 0, snapshots = 0, removed = 0, renamed = 0, diffs = 0;
+    std::uint64_t reads = 0, writes = 0, snapshot_reads = 0, snapshots = 0, removed = 0, renamed = 0,
+                  diffs = 0;
   } count;
 
  private:
-  struct truth { disk_image content; std::uint64_t nonce; };
+  struct truth {
+    disk_image content;
+    std::uint64_t nonce;
+  };
   void capture(volume_id volume, const epoch_id &epoch);
 
   world &world_;

@@ -16,11 +16,12 @@ struct nemesis {
   explicit nemesis(cluster &of) : c(of), chance(of.w.stream("nemesis")) {}
 
   process *some_server(bool prefer_master) {
-    if (prefer_master && c.election.master() != nullptr && c.election.master()->alive()) return c.election.master();
+    if (prefer_master && c.election.master() != nullptr && c.election.master()->alive())
+      return c.election.master();
     auto &s = c.servers[chance.below(c.servers.size())];
     return s && s->self().alive() ? &s->self() : nullptr;
   }
-  nanoseconds some_time(nanoseconds longest) {         // short ones more often
+  nanoseconds some_time(nanoseconds longest) {  // short ones more often
     const nanoseconds limit = longest >> chance.below(6);
     return chance.between(millisecond, std::max(limit, 2 * millisecond));
   }
@@ -75,7 +76,8 @@ struct nemesis {
     if (!p.alive() || p.frozen()) return;
     sometimes(probe::node_frozen);
     const nanoseconds how_long = some_time(3 * c.options.lease_ms * millisecond);
-    sometimes(probe::node_frozen_past_its_lease, how_long > (c.options.lease_ms + c.options.margin_ms) * millisecond);
+    sometimes(probe::node_frozen_past_its_lease,
+              how_long > (c.options.lease_ms + c.options.margin_ms) * millisecond);
     freeze(p, how_long);
   }
   void cut_network() {
@@ -107,7 +109,10 @@ struct nemesis {
   }
 
   void one_thing() {
-    struct kind { fault of; void (nemesis::*what)(); };
+    struct kind {
+      fault of;
+      void (nemesis::*what)();
+    };
     static constexpr kind kinds[] = {
         {fault::server_crash, &nemesis::crash_server},   {fault::node_crash, &nemesis::crash_node},
         {fault::server_freeze, &nemesis::freeze_server}, {fault::node_freeze, &nemesis::freeze_node},
@@ -116,7 +121,7 @@ struct nemesis {
         {fault::origin_errors, &nemesis::disk_errors},   {fault::metadata_errors, &nemesis::disk_errors},
         {fault::device_full, &nemesis::disk_errors},     {fault::connection_loss, &nemesis::lose_connections},
         {fault::failover, &nemesis::fail_over},          {fault::damage, &nemesis::rot},
-                 {fault::power_cut, &nemesis::cut_power}};
+        {fault::power_cut, &nemesis::cut_power}};
     std::vector<kind> on;
     for (const kind &k : kinds)
       if (c.has(k.of)) on.push_back(k);
@@ -157,7 +162,8 @@ void start_nemesis(cluster &c) {
   c.bad_luck = made;
   if (c.options.has(fault::connection_loss))
     c.net.lost_per_million = static_cast<unsigned>(made->chance.between(0, 20000));
-  c.w.after(made->chance.between(0, c.options.pause_between_faults), nullptr, [of = made.get()] { of->go_on(); });
+  c.w.after(made->chance.between(0, c.options.pause_between_faults), nullptr,
+            [of = made.get()] { of->go_on(); });
 }
 
 }  // namespace csnap::simulation

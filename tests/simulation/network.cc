@@ -49,13 +49,11 @@ void network::connect(process &from, mailbox &box, const std::string &place, con
     });
   }
   const nanoseconds until_accepted = some_latency();
-  far->last_ready_ = world_.now() + until_accepted;   // nothing arrives before it
+  far->last_ready_ = world_.now() + until_accepted;  // nothing arrives before it
   world_.after(until_accepted, there.owner, [&there, far] {
     if (far->open_) there.box->post([&there, far] { there.accept(far); });
   });
-  world_.after(some_latency(), &from, [&box, near, opened] {
-    box.post([near, opened] { opened(near); });
-  });
+  world_.after(some_latency(), &from, [&box, near, opened] { box.post([near, opened] { opened(near); }); });
 }
 
 void network::lose_some(unsigned per_mille) {
@@ -157,7 +155,8 @@ void pipe_end::close() {
     sometimes(probe::reset_threw_bytes_away, !peer->arriving_.empty());
     peer->arriving_.clear();
   }
-  const nanoseconds ready = peer->last_ready_ = std::max(net_->world_.now() + net_->some_latency(), peer->last_ready_);
+  const nanoseconds ready = peer->last_ready_ =
+      std::max(net_->world_.now() + net_->some_latency(), peer->last_ready_);
   peer->arriving_.push_back({ready, {}, true});
   net_->arrive_later(peer, ready - net_->world_.now());
 }
@@ -168,7 +167,8 @@ void pipe_end::close_when_sent() {
   on_closed = nullptr;
   const auto peer = peer_.lock();
   if (!peer || !peer->open_) return;
-  const nanoseconds ready = peer->last_ready_ = std::max(net_->world_.now() + net_->some_latency(), peer->last_ready_);
+  const nanoseconds ready = peer->last_ready_ =
+      std::max(net_->world_.now() + net_->some_latency(), peer->last_ready_);
   peer->arriving_.push_back({ready, {}, true});
   net_->arrive_later(peer, ready - net_->world_.now());
 }

@@ -23,7 +23,7 @@ struct network_habits {
   unsigned slow_per_mille = 0;
   nanoseconds slow_max = 0;
   unsigned split_per_mille = 100;
-  bool swaps_messages = false;           // planted: what is sent may overtake what was sent before
+  bool swaps_messages = false;  // planted: what is sent may overtake what was sent before
 };
 
 class network;
@@ -32,12 +32,12 @@ class network;
 class pipe_end : public std::enable_shared_from_this<pipe_end> {
  public:
   void send(std::vector<std::byte> bytes);
-  void close();                            // nothing is called any more
-  void close_when_sent();                  // the same, but the peer gets what was sent
+  void close();            // nothing is called any more
+  void close_when_sent();  // the same, but the peer gets what was sent
   bool is_open() const { return open_; }
 
   std::function<void(std::span<const std::byte>)> on_bytes;
-  std::function<void()> on_closed;         // the peer is gone, or the connection is lost
+  std::function<void()> on_closed;  // the peer is gone, or the connection is lost
 
  private:
   friend class network;
@@ -47,10 +47,14 @@ class pipe_end : public std::enable_shared_from_this<pipe_end> {
   network *net_ = nullptr;
   process *owner_ = nullptr;
   mailbox *box_ = nullptr;
-  std::string place_;                      // of its owner: what cuts name
+  std::string place_;  // of its owner: what cuts name
   std::weak_ptr<pipe_end> peer_;
   bool open_ = true;
-  struct segment { nanoseconds ready; std::vector<std::byte> bytes; bool is_end; };
+  struct segment {
+    nanoseconds ready;
+    std::vector<std::byte> bytes;
+    bool is_end;
+  };
   std::deque<segment> arriving_;
   nanoseconds last_ready_ = 0;
 };
@@ -77,7 +81,7 @@ class network {
   // Connections are lost, each with this chance; they may be in the middle of a message.
   void lose_some(unsigned per_mille);
 
-  unsigned lost_per_million = 0;           // of what is sent: the connection is lost somewhere in it
+  unsigned lost_per_million = 0;  // of what is sent: the connection is lost somewhere in it
 
  private:
   friend class pipe_end;

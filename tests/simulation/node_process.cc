@@ -65,7 +65,8 @@ void node_process::begin() {
   d.take_drains = [this] { return client_->take_drains(); };
   d.flush_origin = [this](volume_id volume) { return origin(volume).flush(); };
   d.drained = [this](barrier_id barrier) {
-    world_.say("%s has drained for barrier %llu", self_.name().c_str(), static_cast<unsigned long long>(barrier.value));
+    world_.say("%s has drained for barrier %llu", self_.name().c_str(),
+               static_cast<unsigned long long>(barrier.value));
     client_->drained(barrier);
   };
   d.log = [this](const std::string &text) {
@@ -100,7 +101,7 @@ result<> node_process::ensure_open(volume_id id) {
 }
 
 bool node_process::leave() {
-  if (!client_) return true;   // it has not got as far as a session
+  if (!client_) return true;  // it has not got as far as a session
   for (std::size_t i = 0; i < volumes_.size(); ++i) {
     opened_volume &v = volumes_[i];
     v.is_open = false;

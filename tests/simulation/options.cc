@@ -23,7 +23,8 @@ run_options options_of_seed(std::uint64_t seed) {
   o.volume_sectors = sectors_per_chunk * static_cast<std::uint64_t>(chunks);
   if (o.chunk_bytes > 16384) o.volume_sectors = std::min(o.volume_sectors, sectors_per_chunk * 20);
   if (p.one_in(3))
-    o.volume_sectors -= static_cast<std::uint64_t>(p.between(1, static_cast<std::int64_t>(sectors_per_chunk) - 1));
+    o.volume_sectors -=
+        static_cast<std::uint64_t>(p.between(1, static_cast<std::int64_t>(sectors_per_chunk) - 1));
   o.store_chunks = static_cast<std::uint64_t>(p.one_in(4) ? p.between(16, 40) : p.between(64, 400));
   const std::int64_t leases[] = {100, 300, 1000, 2000, 5000};
   o.lease_ms = static_cast<std::uint32_t>(leases[p.below(5)]);
@@ -57,12 +58,12 @@ run_options options_of_seed(std::uint64_t seed) {
 }
 
 std::string describe(const run_options &o) {
-  std::string out = "nodes " + std::to_string(o.nodes) + ", servers " + std::to_string(o.servers) + ", volumes " +
-                    std::to_string(o.volumes) + ", threads " + std::to_string(o.threads_per_node) + ", chunk " +
-                    std::to_string(o.chunk_bytes) + ", sectors " + std::to_string(o.volume_sectors) +
-                    ", store chunks " + std::to_string(o.store_chunks) + ", lease " + std::to_string(o.lease_ms) +
-                    " ms, barrier " + std::to_string(o.barrier_ms) + " ms, " +
-                    std::to_string(o.duration / millisecond) + " ms";
+  std::string out =
+      "nodes " + std::to_string(o.nodes) + ", servers " + std::to_string(o.servers) + ", volumes " +
+      std::to_string(o.volumes) + ", threads " + std::to_string(o.threads_per_node) + ", chunk " +
+      std::to_string(o.chunk_bytes) + ", sectors " + std::to_string(o.volume_sectors) + ", store chunks " +
+      std::to_string(o.store_chunks) + ", lease " + std::to_string(o.lease_ms) + " ms, barrier " +
+      std::to_string(o.barrier_ms) + " ms, " + std::to_string(o.duration / millisecond) + " ms";
   if (o.several_hosts) out += ", several hosts";
   if (o.election_can_split) out += ", election can split";
   if (!o.separate_metadata) out += ", one device";
@@ -75,7 +76,8 @@ std::string describe(const run_options &o) {
 void reductions::apply(run_options &o) const {
   for (const fault f : without) o.faults.erase(f);
   if (without.contains(fault::slow_disk)) o.disks.slow_per_mille = 0;
-  if (without.contains(fault::slow_network)) o.net.slow_per_mille = 0, o.net.latency_max = network_habits().latency_max;
+  if (without.contains(fault::slow_network))
+    o.net.slow_per_mille = 0, o.net.latency_max = network_habits().latency_max;
   if (nodes) o.nodes = std::min(nodes, o.nodes);
   if (servers) o.servers = std::min(servers, o.servers);
   if (volumes) o.volumes = std::min(volumes, o.volumes);

@@ -15,34 +15,49 @@
 namespace csnap::simulation {
 
 enum class fault : std::uint8_t {
-  server_crash, node_crash, server_freeze, node_freeze, power_cut, connection_loss, network_cut, suspend,
-  wall_jump, clock_drift, store_errors, origin_errors, metadata_errors, device_full, damage, slow_disk,
-  slow_network, failover,
+  server_crash,
+  node_crash,
+  server_freeze,
+  node_freeze,
+  power_cut,
+  connection_loss,
+  network_cut,
+  suspend,
+  wall_jump,
+  clock_drift,
+  store_errors,
+  origin_errors,
+  metadata_errors,
+  device_full,
+  damage,
+  slow_disk,
+  slow_network,
+  failover,
 };
 inline constexpr const char *fault_names[] = {
-    "server_crash", "node_crash", "server_freeze", "node_freeze", "power_cut", "connection_loss", "network_cut",
-    "suspend", "wall_jump", "clock_drift", "store_errors", "origin_errors", "metadata_errors", "device_full",
-    "damage", "slow_disk", "slow_network", "failover"};
+    "server_crash",    "node_crash",  "server_freeze", "node_freeze", "power_cut",    "connection_loss",
+    "network_cut",     "suspend",     "wall_jump",     "clock_drift", "store_errors", "origin_errors",
+    "metadata_errors", "device_full", "damage",        "slow_disk",   "slow_network", "failover"};
 inline constexpr std::size_t fault_count = std::size(fault_names);
 
 struct run_options {
   std::uint64_t seed = 0;
   unsigned nodes = 2, servers = 2, volumes = 1, threads_per_node = 2;
-  bool several_hosts = false;              // else all processes run under one kernel
+  bool several_hosts = false;  // else all processes run under one kernel
   bool election_can_split = false;
   bool separate_metadata = true;
-  bool remote_data = false;                // origins and store are on another machine: nbd://
+  bool remote_data = false;  // origins and store are on another machine: nbd://
   std::uint32_t chunk_bytes = 4096;
   std::uint64_t volume_sectors = 256;
   std::uint64_t store_chunks = 256;
   std::uint32_t lease_ms = 1000, margin_ms = 300, barrier_ms = 1000;
   std::uint32_t reserve_chunks = 16;
   std::size_t cache_bytes = 1;
-  nanoseconds duration = 5 * second;       // of the phase with faults
+  nanoseconds duration = 5 * second;  // of the phase with faults
   nanoseconds pause_between_operations = 5 * millisecond;
   nanoseconds pause_between_faults = 300 * millisecond;
   nanoseconds pause_between_tools = 100 * millisecond;
-  unsigned operations_max = 400;           // of all threads of all nodes together
+  unsigned operations_max = 400;  // of all threads of all nodes together
   unsigned switch_per_mille = 0;
   disk_habits disks;
   network_habits net;
@@ -58,10 +73,10 @@ std::string describe(const run_options &o);
 // What may be taken away to make a failing run smaller, and what was.
 struct reductions {
   std::set<fault> without;
-  unsigned nodes = 0, servers = 0, volumes = 0, threads = 0, operations = 0;   // 0: as drawn
+  unsigned nodes = 0, servers = 0, volumes = 0, threads = 0, operations = 0;  // 0: as drawn
   std::int64_t duration_ms = 0;
   void apply(run_options &o) const;
-  std::string arguments() const;           // as given to the program
+  std::string arguments() const;  // as given to the program
 };
 
 }  // namespace csnap::simulation

@@ -84,47 +84,63 @@ std::vector<planted_bug> make_list() {
   add(machine("client_decides", "no answer, so it was not committed"));
   using p = plugin::planted_mistakes;
   add(plugin_bug("skip_copy_out", &p::skip_copy_out, "a shared chunk is overwritten without a copy"));
-  add(plugin_bug("no_flush_before_commit", &p::no_flush_before_commit, "a copy is committed while in the cache"));
+  add(plugin_bug("no_flush_before_commit", &p::no_flush_before_commit,
+                 "a copy is committed while in the cache"));
   add(plugin_bug("ignore_copy_error", &p::ignore_copy_error, "a copy that failed is committed all the same"));
   using e = server::planted_mistakes;
-  add(edge("heard_before_durable", &e::heard_before_durable, "a log batch counts as durable while it is written"));
+  add(edge("heard_before_durable", &e::heard_before_durable,
+           "a log batch counts as durable while it is written"));
   add(edge("log_only_cached", &e::log_only_cached, "log blocks are written without FUA"));
   add(edge("root_only_cached", &e::root_only_cached, "the root is written without FUA"));
   add(edge("pages_unflushed", &e::pages_unflushed, "the root is written before its pages are flushed"));
   add(edge("root_without_mirror", &e::root_without_mirror, "the slot's second copy keeps an older root"));
-  add(edge("failed_log_ignored", &e::failed_log_ignored, "a failed write of the log is taken for a good one"));
+  add(edge("failed_log_ignored", &e::failed_log_ignored,
+           "a failed write of the log is taken for a good one"));
   add(edge("failed_pages_ignored", &e::failed_pages_ignored, "a failed write or flush of pages is ignored"));
-  add(edge("unproved", &e::unproved, "answers without reading the term again, though the election can split"));
+  add(edge("unproved", &e::unproved,
+           "answers without reading the term again, though the election can split"));
   add(edge("proof_before", &e::proof_before, "a read of the term that began before the decision counts"));
   using s = server_setup;
   add(server_bug("eof_is_death", &s::eof_is_death, "a lost connection counts as proof of death"));
-  add(server_bug("death_before_io_ends", &s::death_before_io_ends, "a killed process is gone with I/O in flight"));
+  add(server_bug("death_before_io_ends", &s::death_before_io_ends,
+                 "a killed process is gone with I/O in flight"));
   add(server_bug("lease_on_wall_clock", &s::time_is_wall_clock, "the server's leases are on the wall clock"));
-  planted_bug monotonic{"lease_stands_still", where::node_world,
-                        "the client's lease stands still while the machine sleeps", {}, {}, {}};
+  planted_bug monotonic{"lease_stands_still",
+                        where::node_world,
+                        "the client's lease stands still while the machine sleeps",
+                        {},
+                        {},
+                        {}};
   monotonic.in_node = [](node_setup &n) { n.time_is_monotonic = true; };
   add(monotonic);
   using l = disk_lies;
-  add(disk_bug("origin_flush_lies", &l::flush_does_nothing, true, false, false, "an origin's flush does nothing"));
+  add(disk_bug("origin_flush_lies", &l::flush_does_nothing, true, false, false,
+               "an origin's flush does nothing"));
   add(disk_bug("origin_fua_lies", &l::fua_ignored, true, false, false, "an origin's FUA does nothing"));
   add(disk_bug("origin_drops_writes", &l::drops_writes, true, false, false, "an origin loses writes"));
   add(disk_bug("origin_misdirects", &l::misdirects, true, false, false, "an origin's writes go astray"));
-  add(disk_bug("origin_stale_reads", &l::stale_reads, true, false, false, "an origin reads what was there before"));
+  add(disk_bug("origin_stale_reads", &l::stale_reads, true, false, false,
+               "an origin reads what was there before"));
   add(disk_bug("origin_acknowledges_early", &l::acknowledges_early, true, false, false,
                "an origin's writes land after their end"));
-  add(disk_bug("store_flush_lies", &l::flush_does_nothing, false, true, false, "the store's flush does nothing"));
+  add(disk_bug("store_flush_lies", &l::flush_does_nothing, false, true, false,
+               "the store's flush does nothing"));
   add(disk_bug("store_drops_writes", &l::drops_writes, false, true, false, "the store loses writes"));
   add(disk_bug("store_hides_flush_errors", &l::flush_errors_hidden, false, true, false,
                "a failed flush of the store succeeds"));
-  add(disk_bug("metadata_fua_lies", &l::fua_ignored, false, false, true, "the metadata device's FUA does nothing"));
-  add(disk_bug("metadata_drops_writes", &l::drops_writes, false, false, true, "the metadata device loses writes"));
-  planted_bug swaps{"messages_overtake", where::world, "messages of a connection overtake each other", {}, {}, {}};
+  add(disk_bug("metadata_fua_lies", &l::fua_ignored, false, false, true,
+               "the metadata device's FUA does nothing"));
+  add(disk_bug("metadata_drops_writes", &l::drops_writes, false, false, true,
+               "the metadata device loses writes"));
+  planted_bug swaps{
+      "messages_overtake", where::world, "messages of a connection overtake each other", {}, {}, {}};
   swaps.in_world = [](cluster &c) { c.net.habits.swaps_messages = true; };
   add(swaps);
   planted_bug lock{"lock_of_the_frozen", where::world, "a master that is stopped counts as dead", {}, {}, {}};
   lock.in_world = [](cluster &c) { c.election.lies = true; };
   add(lock);
-  planted_bug ids{"tool_new_request", where::world, "what the tool sends again is another request", {}, {}, {}};
+  planted_bug ids{
+      "tool_new_request", where::world, "what the tool sends again is another request", {}, {}, {}};
   ids.tool_new_ids = true;
   add(ids);
   return out;
@@ -139,7 +155,8 @@ const std::vector<planted_bug> &planted_bugs() {
 
 const planted_bug *find_planted(const std::string &name) {
   const auto &all = planted_bugs();
-  const auto found = std::find_if(all.begin(), all.end(), [&](const planted_bug &b) { return b.name == name; });
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const planted_bug &b) { return b.name == name; });
   return found == all.end() ? nullptr : &*found;
 }
 

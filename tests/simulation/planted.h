@@ -19,7 +19,7 @@ struct planted_bug {
   enum class where : std::uint8_t { core, machine, plugin, edge, server_world, node_world, world };
   std::string name;
   where in;
-  std::string what;                                   // for people
+  std::string what;  // for people
   std::function<void(server_setup &)> in_server;
   std::function<void(node_setup &)> in_node;
   std::function<void(cluster &)> in_world;
@@ -37,6 +37,6 @@ struct planted_bug {
 };
 
 const std::vector<planted_bug> &planted_bugs();
-const planted_bug *find_planted(const std::string &name);   // null: none of that name
+const planted_bug *find_planted(const std::string &name);  // null: none of that name
 
 }  // namespace csnap::simulation

@@ -20,9 +20,7 @@ class prng {
     return z ^ (z >> 31);
   }
   // 0 .. n - 1; n > 0.
-  std::uint64_t below(std::uint64_t n) {
-    return n >> 32 == 0 ? ((next() >> 32) * n) >> 32 : next() % n;
-  }
+  std::uint64_t below(std::uint64_t n) { return n >> 32 == 0 ? ((next() >> 32) * n) >> 32 : next() % n; }
   std::int64_t between(std::int64_t low, std::int64_t high) {  // both included
     return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low) + 1));
   }

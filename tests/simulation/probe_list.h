@@ -8,6 +8,7 @@
 
 namespace csnap::simulation {
 
+// clang-format off
 #define CSNAP_PROBES(X) \
   X(barrier_flush_failed) X(bytes_waited_for_a_cut) X(chunks_returned_unused) \
   X(client_dropped_connection) X(commit_of_old_epoch) X(connect_refused) X(connect_timed_out) \
@@ -50,3 +51,4 @@ inline constexpr const char *probe_names[] = {
 inline constexpr std::size_t probe_count = sizeof probe_names / sizeof *probe_names;
 
 }  // namespace csnap::simulation
+// clang-format on

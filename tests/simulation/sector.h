@@ -11,7 +11,7 @@
 
 namespace csnap::simulation {
 
-using write_id = std::uint64_t;            // 0: zeroes
+using write_id = std::uint64_t;  // 0: zeroes
 
 struct sector_stamp {
   std::uint32_t magic = 0x43534e53;
@@ -31,7 +31,8 @@ inline void put_stamp(std::byte *sector, const sector_stamp &stamp) {
 }
 
 // None: torn, or not of this place.
-inline std::optional<write_id> read_stamp(const std::byte *sector, std::uint32_t volume, std::uint64_t number) {
+inline std::optional<write_id> read_stamp(const std::byte *sector, std::uint32_t volume,
+                                          std::uint64_t number) {
   sector_stamp first, mirror;
   std::memcpy(&first, sector, sizeof first);
   std::memcpy(&mirror, sector + sector_bytes / 2, sizeof mirror);

@@ -28,7 +28,8 @@ void sector_history::write_ended(std::uint64_t number, bool is_durable, nanoseco
 
 void sector_history::write_failed(std::uint64_t number) { operations_.at(number).failed = true; }
 
-std::string sector_history::read_ended(range where, const std::byte *bytes, nanoseconds began, nanoseconds now) {
+std::string sector_history::read_ended(range where, const std::byte *bytes, nanoseconds began,
+                                       nanoseconds now) {
   ++reads_checked_;
   for (std::uint64_t s = where.first; s < where.first + where.count; ++s, bytes += sector_bytes) {
     if (torn_[s] && sectors_[s].empty()) continue;
@@ -87,8 +88,8 @@ std::string sector_history::power_cut(const disk_image &left, nanoseconds now) {
     bool right = false;
     if (!id) {
       right = torn_[s] || std::any_of(of.begin(), of.end(), [&](const entry &e) {
-        return !e.durable && !older_than_durable(e.ended);
-      });
+                return !e.durable && !older_than_durable(e.ended);
+              });
     } else {
       right = ((*id == 0 && !had_power_cut_) || torn_[s]) && !older_than_durable(-1);
       for (const entry &e : of) right = right || (e.id == *id && !older_than_durable(e.ended));
@@ -96,10 +97,11 @@ std::string sector_history::power_cut(const disk_image &left, nanoseconds now) {
     }
     if (!right && wrong.empty())
       wrong = "after a power cut sector " + std::to_string(s) + " of volume " + std::to_string(volume_) +
-              (id ? " holds write " + std::to_string(*id) : std::string(" is torn")) + ", but a newer one was durable";
+              (id ? " holds write " + std::to_string(*id) : std::string(" is torn")) +
+              ", but a newer one was durable";
     sometimes(probe::unflushed_write_lost, id && std::any_of(of.begin(), of.end(), [&](const entry &e) {
-      return e.ended < now && e.id != *id && !e.durable;
-    }));
+                                             return e.ended < now && e.id != *id && !e.durable;
+                                           }));
     of.clear();
     torn_[s] = !id.has_value();
     if (id && *id != 0) of.push_back({*id, -1, -1, true, 0});

@@ -17,13 +17,16 @@ namespace csnap::simulation {
 
 class sector_history {
  public:
-  sector_history(std::uint32_t volume, std::uint64_t sectors) : volume_(volume), sectors_(sectors), torn_(sectors) {}
+  sector_history(std::uint32_t volume, std::uint64_t sectors)
+      : volume_(volume), sectors_(sectors), torn_(sectors) {}
 
-  struct range { std::uint64_t first{}, count{}; };
+  struct range {
+    std::uint64_t first{}, count{};
+  };
   // `id` 0: zeroes. `may_do_nothing`: a trim, or what failed.
   std::uint64_t write_began(range where, write_id id, const void *writer, nanoseconds now);
   void write_ended(std::uint64_t number, bool is_durable, nanoseconds now);
-  void write_failed(std::uint64_t number);          // each sector has it or not, from now on or later
+  void write_failed(std::uint64_t number);  // each sector has it or not, from now on or later
   // Empty: right. Else what is wrong.
   std::string read_ended(range where, const std::byte *bytes, nanoseconds began, nanoseconds now);
   // A flush by `writer` that succeeded: its writes that had ended when it began are durable.
@@ -38,17 +41,23 @@ class sector_history {
   static constexpr nanoseconds never = std::numeric_limits<nanoseconds>::max();
   struct entry {
     write_id id;
-    nanoseconds began, ended;                        // `ended`: when it surely had taken effect
+    nanoseconds began, ended;  // `ended`: when it surely had taken effect
     bool durable;
     std::uint64_t number;
   };
-  struct operation { range where; write_id id; const void *writer; nanoseconds ended; bool durable, failed; };
+  struct operation {
+    range where;
+    write_id id;
+    const void *writer;
+    nanoseconds ended;
+    bool durable, failed;
+  };
   using past = std::vector<entry>;
 
   const std::uint32_t volume_;
   std::vector<past> sectors_;
-  std::vector<bool> torn_;                           // after a power cut: any content is right until written
-  std::unordered_map<std::uint64_t, operation> operations_;   // not durable yet
+  std::vector<bool> torn_;  // after a power cut: any content is right until written
+  std::unordered_map<std::uint64_t, operation> operations_;  // not durable yet
   bool had_power_cut_ = false;
   std::uint64_t last_number_ = 0;
   std::uint64_t reads_checked_ = 0;

@@ -28,7 +28,7 @@ constexpr unsigned seconds_for_a_seed = 60;
 struct report {
   seed_totals totals;
   std::uint64_t probe_counts[probe_count];
-  std::uint64_t seed;                      // under way
+  std::uint64_t seed;  // under way
   bool is_wrong, is_finished;
   char checker[64], text[512];
 };
@@ -41,7 +41,8 @@ void put(char *to, std::size_t size, const std::string &text) {
 void add(seed_totals &to, const verdict &v) {
   ++to.seeds;
   to.voids += v.is_void();
-  to.events += v.events, to.operations += v.operations, to.crashes += v.crashes, to.power_cuts += v.power_cuts;
+  to.events += v.events, to.operations += v.operations, to.crashes += v.crashes,
+      to.power_cuts += v.power_cuts;
   to.elections += v.elections, to.freezes += v.freezes, to.snapshot_reads += v.snapshot_reads;
   to.snapshots += v.snapshots, to.errors += v.errors;
 }
@@ -87,7 +88,10 @@ void run_batch(const range_request &request, std::uint64_t first, std::uint64_t 
 
 range_result run_range(const range_request &request) {
   range_result result;
-  struct child { report *told; std::uint64_t end; };
+  struct child {
+    report *told;
+    std::uint64_t end;
+  };
   std::map<pid_t, child> running;
   std::uint64_t next = request.first;
   const std::uint64_t end = request.first + request.count;
@@ -98,7 +102,8 @@ range_result run_range(const range_request &request) {
   std::fflush(nullptr);
   while (goes_on() || !running.empty()) {
     while (running.size() < request.jobs && goes_on()) {
-      void *memory = ::mmap(nullptr, sizeof(report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+      void *memory =
+          ::mmap(nullptr, sizeof(report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
       check(memory != MAP_FAILED, "no shared memory");
       report *told = new (memory) report{};
       const std::uint64_t stop = std::min(next + batch_seeds, end);

@@ -26,7 +26,7 @@ struct finding {
 struct range_result {
   seed_totals totals;
   std::array<std::uint64_t, probe_count> probes{};
-  std::vector<finding> findings;           // by seed
+  std::vector<finding> findings;  // by seed
 };
 
 struct range_request {
@@ -34,8 +34,8 @@ struct range_request {
   unsigned jobs = 1;
   const planted_bug *bug = nullptr;
   reductions reduced;
-  std::size_t findings_max = 1;            // then no further batch is begun
-  std::function<bool(const seed_totals &)> go_on;   // asked between batches; may be empty
+  std::size_t findings_max = 1;                    // then no further batch is begun
+  std::function<bool(const seed_totals &)> go_on;  // asked between batches; may be empty
 };
 
 range_result run_range(const range_request &request);

@@ -7,8 +7,8 @@
 
 namespace csnap::simulation {
 
-server_process::server_process(world &w, network &net, election_oracle &election, disk &metadata, process &self,
-                               server_setup setup)
+server_process::server_process(world &w, network &net, election_oracle &election, disk &metadata,
+                               process &self, server_setup setup)
     : world_(w),
       net_(net),
       election_(election),
@@ -56,7 +56,8 @@ void server_process::elected(bool predecessors_are_dead) {
   options.planted = setup_.planted;
   server::server_environment &around = *this;
   server::peers &others = *this;
-  master_ = std::make_unique<server::master>(around, std::move(*engine), metadata_, others, std::move(options));
+  master_ =
+      std::make_unique<server::master>(around, std::move(*engine), metadata_, others, std::move(options));
 }
 
 void server_process::stop() {
@@ -117,7 +118,8 @@ bool server_process::received(peer &from, const wire::envelope &what) {
     if (const auto answer = standby_->answer(what, now())) send(id, *answer);
     return true;
   }
-  sometimes(probe::request_sent_again, what.request != 0 && what.term.counter != 0 && what.term < master_->term());
+  sometimes(probe::request_sent_again,
+            what.request != 0 && what.term.counter != 0 && what.term < master_->term());
   if (master_->handle_message(from.id, what)) return true;
   sometimes(probe::request_waited_for_room);
   waiting_for_room_.push_back(from.id);

@@ -28,12 +28,12 @@ struct server_setup {
   std::size_t cache_bytes = 1;
   std::vector<std::string> planted_in_core;
   server::planted_mistakes planted;
-  bool eof_is_death = false;           // planted: a lost connection counts as proof
-  bool pid_is_enough = false;          // planted: a process with the same pid of another boot is the same
-  bool death_before_io_ends = false;   // planted: a killed process counts as gone with I/O in flight
-  bool time_is_wall_clock = false;     // planted
-  std::function<void(const wire::envelope &)> on_send;   // for the checkers
-  std::function<void()> on_unprovable;                   // a session was opened whose end nobody can prove
+  bool eof_is_death = false;          // planted: a lost connection counts as proof
+  bool pid_is_enough = false;         // planted: a process with the same pid of another boot is the same
+  bool death_before_io_ends = false;  // planted: a killed process counts as gone with I/O in flight
+  bool time_is_wall_clock = false;    // planted
+  std::function<void(const wire::envelope &)> on_send;  // for the checkers
+  std::function<void()> on_unprovable;                  // a session was opened whose end nobody can prove
 };
 
 class server_process final : server::peers, server::server_environment {

@@ -10,7 +10,8 @@ namespace csnap::simulation {
 namespace {
 
 // In a child process: a run that fails may end in a crash.
-bool still_fails(std::uint64_t seed, const planted_bug *bug, const reductions &how, const std::string &checker) {
+bool still_fails(std::uint64_t seed, const planted_bug *bug, const reductions &how,
+                 const std::string &checker) {
   range_request request;
   request.first = seed;
   request.bug = bug;
@@ -21,7 +22,8 @@ bool still_fails(std::uint64_t seed, const planted_bug *bug, const reductions &h
 
 }  // namespace
 
-reductions shrink(std::uint64_t seed, const planted_bug *bug, const reductions &from, const std::string &checker) {
+reductions shrink(std::uint64_t seed, const planted_bug *bug, const reductions &from,
+                  const std::string &checker) {
   reductions best = from;
   const auto try_it = [&](const reductions &candidate) {
     if (!still_fails(seed, bug, candidate, checker)) return false;
@@ -40,7 +42,8 @@ reductions shrink(std::uint64_t seed, const planted_bug *bug, const reductions &
       better = try_it(candidate) || better;
     }
     const auto less = [&](unsigned reductions::*which, unsigned current) {
-      for (unsigned value = current / 2; value >= 1 && value < current; value = value + (current - value + 1) / 2) {
+      for (unsigned value = current / 2; value >= 1 && value < current;
+           value = value + (current - value + 1) / 2) {
         reductions candidate = best;
         candidate.*which = value;
         if (try_it(candidate)) {

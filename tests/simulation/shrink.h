@@ -8,6 +8,7 @@
 
 namespace csnap::simulation {
 
-reductions shrink(std::uint64_t seed, const planted_bug *bug, const reductions &from, const std::string &checker);
+reductions shrink(std::uint64_t seed, const planted_bug *bug, const reductions &from,
+                  const std::string &checker);
 
 }  // namespace csnap::simulation

@@ -264,7 +264,8 @@ result<wire::volume_opened> sim_client::open_volume(const std::string &name) {
   return answer_of<wire::volume_opened>(machine_.open_volume(name));
 }
 
-result<wire::snapshot_opened> sim_client::open_snapshot(const std::string &volume, const std::string &snapshot) {
+result<wire::snapshot_opened> sim_client::open_snapshot(const std::string &volume,
+                                                        const std::string &snapshot) {
   return answer_of<wire::snapshot_opened>(machine_.open_snapshot(volume, snapshot));
 }
 

@@ -18,13 +18,13 @@
 namespace csnap::simulation {
 
 struct client_setup {
-  std::string place;                       // for the network
+  std::string place;  // for the network
   std::vector<std::string> servers;
   client::machine_options machine;
-  bool time_is_monotonic = false;          // planted: the lease stands still while the machine sleeps
+  bool time_is_monotonic = false;  // planted: the lease stands still while the machine sleeps
   std::function<void()> on_change;
   std::function<void(std::vector<client::client_machine::drain>)> on_drains;
-  std::function<void(const wire::envelope &)> on_message;   // for the checkers
+  std::function<void(const wire::envelope &)> on_message;  // for the checkers
 };
 
 class sim_client final : public plugin::volume_client {
@@ -55,7 +55,7 @@ class sim_client final : public plugin::volume_client {
   void drained(barrier_id barrier);
   // No I/O is in flight and none follows. False: it was not answered in time.
   bool say_goodbye(nanoseconds patience);
-  std::function<bool(const wire::commit &)> before_commit;   // for the checkers
+  std::function<bool(const wire::commit &)> before_commit;  // for the checkers
 
  private:
   void connect();

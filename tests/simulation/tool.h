@@ -17,12 +17,17 @@ namespace csnap::simulation {
 class tool {
  public:
   tool(world &w, network &net, process &self, std::string place, std::vector<std::string> servers)
-      : world_(w), net_(net), self_(self), place_(std::move(place)), servers_(std::move(servers)), box_(w, self) {}
+      : world_(w),
+        net_(net),
+        self_(self),
+        place_(std::move(place)),
+        servers_(std::move(servers)),
+        box_(w, self) {}
 
   // By a fiber of the tool's process. Error shutting_down: `patience` is over; whether it was done is not known.
   // A `failed` answer becomes the error that it holds.
   result<client::answer> call(const wire::message &request, nanoseconds patience);
-  bool new_id_each_time = false;     // planted: what is sent again is another request
+  bool new_id_each_time = false;  // planted: what is sent again is another request
 
  private:
   struct attempt;

@@ -25,7 +25,8 @@ bool is_clear_refusal(errc code) {
   return code == errc::busy || code == errc::timed_out || code == errc::no_space || code == errc::refused;
 }
 
-void rename_one(cluster &c, prng &chance, const std::pair<std::uint32_t, std::string> &name, unsigned number) {
+void rename_one(cluster &c, prng &chance, const std::pair<std::uint32_t, std::string> &name,
+                unsigned number) {
   auto &names = c.judged->names;
   const std::pair<std::uint32_t, std::string> renamed{name.first, "r" + std::to_string(number)};
   names[name].busy = names[renamed].busy = true;
@@ -77,7 +78,8 @@ result<> make_snapshot(cluster &c, prng &chance, bool group, std::string *made) 
     sometimes(probe::create_was_busy, code == errc::busy);
     sometimes(probe::create_timed_out, code == errc::timed_out);
     for (const auto v : volumes) names[{v, name}].exists = clear ? existence::no : existence::unknown;
-    if (!clear && code != errc::shutting_down) c.judged->wrong("catalog", "a create failed: " + answer.error().text);
+    if (!clear && code != errc::shutting_down)
+      c.judged->wrong("catalog", "a create failed: " + answer.error().text);
     return answer.error();
   }
   const auto number = std::get<wire::created>(*answer).number;

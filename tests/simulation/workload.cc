@@ -18,17 +18,21 @@ struct thread {
   prng &chance;
   unsigned number;
 
-  volume_id some_volume() { return volume_id{static_cast<std::uint32_t>(chance.between(1, c.options.volumes))}; }
+  volume_id some_volume() {
+    return volume_id{static_cast<std::uint32_t>(chance.between(1, c.options.volumes))};
+  }
   // Small and few places, so that threads meet.
   sector_history::range some_range(bool large) {
     const std::uint64_t sectors = c.options.volume_sectors, per_chunk = c.options.chunk_bytes / sector_bytes;
     sector_history::range r;
     std::uint64_t longest = large ? per_chunk * 6 : std::min<std::uint64_t>(per_chunk, 12);
-    r.count = static_cast<std::uint64_t>(chance.between(1, static_cast<std::int64_t>(std::min(longest, sectors))));
+    r.count =
+        static_cast<std::uint64_t>(chance.between(1, static_cast<std::int64_t>(std::min(longest, sectors))));
     r.first = chance.below(sectors - r.count + 1);
-    if (chance.one_in(4)) {                          // whole chunks
+    if (chance.one_in(4)) {  // whole chunks
       r.first = r.first / per_chunk * per_chunk;
-      r.count = std::min(per_chunk * static_cast<std::uint64_t>(large ? chance.between(1, 5) : 1), sectors - r.first);
+      r.count = std::min(per_chunk * static_cast<std::uint64_t>(large ? chance.between(1, 5) : 1),
+                         sectors - r.first);
     }
     if (chance.one_in(12)) r.first = sectors - r.count;
     if (chance.one_in(3)) r.first = std::min(r.first % (2 * per_chunk), sectors - r.count);  // all meet here
@@ -55,7 +59,7 @@ struct thread {
   void write() {
     const volume_id volume = some_volume();
     const auto where = some_range(chance.one_in(4));
-    const auto kind = chance.below(10);              // 0..6 data, 7..8 zero, 9 trim
+    const auto kind = chance.below(10);  // 0..6 data, 7..8 zero, 9 trim
     const bool fua = chance.one_in(4);
     sector_history &history = c.judged->history(volume.value);
     const write_id id = kind < 7 ? c.next_write() : 0;
@@ -65,12 +69,11 @@ struct thread {
     const auto entry = does_nothing ? 0 : history.write_began(where, id, &node.self(), began);
     std::vector<std::byte> bytes(kind < 7 ? length : 0);
     for (std::uint64_t s = 0; kind < 7 && s < where.count; ++s)
-      put_stamp(bytes.data() + s * sector_bytes,
-                {.volume = volume.value,
-                 .sector = where.first + s,
-                 .id = id,
-                 .node = node.number(),
-                 .thread = number});
+      put_stamp(bytes.data() + s * sector_bytes, {.volume = volume.value,
+                                                  .sector = where.first + s,
+                                                  .id = id,
+                                                  .node = node.number(),
+                                                  .thread = number});
     const auto how = fua ? durability::durable : durability::cached;
     const auto done = node.write(volume, [&](plugin::origin_io &io) {
       if (kind < 7) return io.write(offset, bytes, how);
@@ -83,8 +86,9 @@ struct thread {
       return explain("a write", done.error(), false);
     }
     ++c.judged->count.writes;
-    sometimes(kind < 7 ? fua ? probe::write_with_fua : probe::write_of_data
-                       : kind < 9 ? probe::write_of_zeroes : probe::trimmed);
+    sometimes(kind < 7   ? fua ? probe::write_with_fua : probe::write_of_data
+              : kind < 9 ? probe::write_of_zeroes
+                         : probe::trimmed);
     const bool durable = fua && kind != 9;
     if (!does_nothing) history.write_ended(entry, durable, c.w.now());
   }
@@ -111,7 +115,10 @@ struct thread {
     c.judged->history(volume.value).flushed(&node.self(), began);
   }
 
-  struct named { volume_id volume; std::string name; };
+  struct named {
+    volume_id volume;
+    std::string name;
+  };
   std::vector<named> candidates() const {
     std::vector<named> out;
     for (const auto &[key, known] : c.judged->names)
@@ -130,8 +137,8 @@ struct thread {
     const bool was_moving = may_be_gone(which);
     const auto opened = node.client().open_snapshot(which.volume.value == 1 ? "a" : "b", which.name);
     if (!opened) return explain("opening a snapshot", opened.error(), was_moving || may_be_gone(which));
-    plugin::snapshot_io io({opened->id, opened->number, opened->size_bytes}, node.origin(which.volume), node.store(),
-                           node.client());
+    plugin::snapshot_io io({opened->id, opened->number, opened->size_bytes}, node.origin(which.volume),
+                           node.store(), node.client());
     for (auto rounds = chance.between(1, 3); rounds > 0 && !c.judged->failed(); --rounds) {
       const auto where = some_range(chance.one_in(2));
       std::vector<std::byte> bytes(where.count * sector_bytes);
@@ -170,8 +177,8 @@ struct thread {
     const auto b = node.client().open_snapshot(volume, other.name);
     if (b) {
       const auto &older = a->number < b->number ? *a : *b, &newer = a->number < b->number ? *b : *a;
-      plugin::difference_io io({older.id, older.number, newer.number, newer.size_bytes}, c.options.chunk_bytes,
-                               node.client());
+      plugin::difference_io io({older.id, older.number, newer.number, newer.size_bytes},
+                               c.options.chunk_bytes, node.client());
       check_difference(io, older, newer, [&] { return moving || may_be_gone(one) || may_be_gone(other); });
       node.client().close_snapshot(b->id, b->number);
     } else {
@@ -190,10 +197,13 @@ struct thread {
       for (std::uint64_t at = e.offset; at < e.offset + e.length;
            at += c.options.chunk_bytes - at % c.options.chunk_bytes) {
         const std::uint64_t chunk = at / c.options.chunk_bytes;
-        if (e.type == plugin::extent_hole && c.judged->chunk_differs(older.id, older.number, newer.number, chunk))
-          c.judged->wrong("difference", "chunk " + std::to_string(chunk) + " changed and is not in the difference");
+        if (e.type == plugin::extent_hole &&
+            c.judged->chunk_differs(older.id, older.number, newer.number, chunk))
+          c.judged->wrong("difference",
+                          "chunk " + std::to_string(chunk) + " changed and is not in the difference");
         if ((e.type & plugin::extent_zero) && !c.judged->chunk_is_zero(newer.id, newer.number, chunk))
-          c.judged->wrong("difference", "chunk " + std::to_string(chunk) + " is not zero in the newer snapshot");
+          c.judged->wrong("difference",
+                          "chunk " + std::to_string(chunk) + " is not zero in the newer snapshot");
       }
   }
 
@@ -216,10 +226,12 @@ void one_operation(cluster &c, node_process &node, prng &chance, unsigned number
 void start_threads(cluster &c, node_process &node) {
   for (unsigned t = 0; t < c.options.threads_per_node; ++t)
     node.self().start([&c, &node, t] {
-      prng chance = c.w.stream(node.self().name() + "." + std::to_string(node.self().pid()) + "." + std::to_string(t));
+      prng chance =
+          c.w.stream(node.self().name() + "." + std::to_string(node.self().pid()) + "." + std::to_string(t));
       // Something must have happened, however bad the weather was.
       const auto goes_on = [&c] {
-        return !c.judged->failed() && c.operations_left > 0 && (!c.is_healed || c.count.operations < operations_min);
+        return !c.judged->failed() && c.operations_left > 0 &&
+               (!c.is_healed || c.count.operations < operations_min);
       };
       while (goes_on()) {
         c.w.sleep(chance.between(0, 2 * c.options.pause_between_operations));

@@ -98,9 +98,8 @@ bool world::run_until(nanoseconds end, const std::function<bool()> &done) {
 // ---- fibers ----
 
 void world::schedule_wake(nanoseconds when, fiber &whom, bool is_timeout) {
-  at(when, whom.owner(), [this, &whom, number = whom.wait_number, is_timeout] {
-    resume_waiting(whom, number, is_timeout);
-  });
+  at(when, whom.owner(),
+     [this, &whom, number = whom.wait_number, is_timeout] { resume_waiting(whom, number, is_timeout); });
 }
 
 void world::resume_waiting(fiber &whom, std::uint64_t wait_number, bool is_timeout) {

@@ -26,8 +26,8 @@ class world;
 struct host {
   unsigned number{};
   unique_id boot;
-  std::int64_t rate_ppm = 0;             // how much faster than true time its clocks run
-  nanoseconds slept = 0;                 // BOOTTIME has it, MONOTONIC not
+  std::int64_t rate_ppm = 0;  // how much faster than true time its clocks run
+  nanoseconds slept = 0;      // BOOTTIME has it, MONOTONIC not
   nanoseconds wall_offset = 0;
   nanoseconds boottime_at_start = 0;
 
@@ -63,14 +63,16 @@ class process {
 
  private:
   friend class world;
-  struct held { std::function<void()> what; };
+  struct held {
+    std::function<void()> what;
+  };
   world &world_;
   host &host_;
   const std::string name_;
   const std::uint32_t pid_;
   bool alive_ = true;
   int freezes_ = 0;
-  std::vector<held> held_;                       // came due while it was frozen
+  std::vector<held> held_;  // came due while it was frozen
   std::vector<std::unique_ptr<fiber>> fibers_;
 };
 
@@ -82,7 +84,7 @@ class world {
   world &operator=(const world &) = delete;
 
   nanoseconds now() const { return now_; }
-  prng &chance() { return chance_; }              // of the schedule
+  prng &chance() { return chance_; }  // of the schedule
   prng stream(std::string_view name) const { return seed_.stream(name); }
 
   host &add_host();
@@ -103,7 +105,7 @@ class world {
   // Waits for a wake(); false: `timeout` has passed (0: waits for ever).
   bool wait(nanoseconds timeout = 0);
   void wake(fiber &whom);
-  [[noreturn]] void park();                        // for ever
+  [[noreturn]] void park();  // for ever
   // A point where another thread may run.
   void maybe_switch();
 
@@ -126,7 +128,7 @@ class world {
     std::uint64_t number;
     process *whose;
     std::function<void()> what;
-    bool operator<(const event &other) const {     // for a heap with the earliest on top
+    bool operator<(const event &other) const {  // for a heap with the earliest on top
       return when != other.when ? when > other.when : number > other.number;
     }
   };

@@ -51,7 +51,11 @@ class memory_device : public block_device {
   std::uint64_t writes() const { return writes_; }
   std::uint64_t flushes() const { return flushes_; }
 
-  struct recorded_write { std::uint64_t offset_bytes{}; std::vector<std::byte> bytes; durability how{}; };
+  struct recorded_write {
+    std::uint64_t offset_bytes{};
+    std::vector<std::byte> bytes;
+    durability how{};
+  };
   void start_recording() { recording_.emplace(); }
   const std::vector<recorded_write> &recorded() const { return *recording_; }
 
@@ -68,7 +72,7 @@ class memory_device : public block_device {
   void make_range_durable(std::uint64_t offset_bytes, std::uint64_t length_bytes);
 
   std::vector<std::byte> durable_, current_;
-  std::map<std::uint64_t, std::vector<sector>> unflushed_;   // sector -> its versions, oldest first
+  std::map<std::uint64_t, std::vector<sector>> unflushed_;  // sector -> its versions, oldest first
   std::map<operation, std::uint64_t> faults_;
   std::optional<std::uint64_t> writes_left_;
   bool stopped_ = false;

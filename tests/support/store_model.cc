@@ -12,69 +12,70 @@ using namespace store;
 namespace {
 
 template <class... Ts>
-struct overloaded : Ts... { using Ts::operator()...; };
+struct overloaded : Ts... {
+  using Ts::operator()...;
+};
 
 }  // namespace
 
 void store_model::apply(const record &r) {
   const auto done = [&](const unique_id &id) { requests.insert(id); };
-  std::visit(
-      overloaded{
-          [&](const volume_added &v) { volumes[v.volume.id] = v.volume; },
-          [&](const settings_changed &s) { values = s.values; },
-          [&](const snapshots_created &c) {
-            done(c.request);
-            for (const auto &m : c.members) {
-              volumes[m.volume].epoch = {c.number, c.epoch_nonce};
-              snapshots[{m.volume, c.number}] = {m.volume,
-                                                 c.number,
-                                                 m.name,
-                                                 snapshot_state::live,
-                                                 c.created_unix_ms,
-                                                 c.priority,
-                                                 volumes[m.volume].size_bytes,
-                                                 0};
-            }
-          },
-          [&](const snapshot_renamed &c) {
-            done(c.request), snapshots.at({c.volume, c.number}).name = c.name;
-          },
-          [&](const snapshot_deleted &c) {
-            done(c.request), snapshots.at({c.volume, c.number}).state = snapshot_state::dying;
-          },
-          [&](const snapshot_died &c) {
-            auto &s = snapshots.at({c.volume, c.number});
-            s.state = snapshot_state::dead;
-            const auto &v = volumes.at(c.volume);
-            s.reap_pass = v.reap_pass + (v.reap_cursor.value > 0 ? 1 : 0);
-          },
-          [&](const exceptions_added &x) {
-            for (const auto &e : x.entries) {
-              exceptions[{x.volume, e.chunk, x.number}] = e.place;
-              if (e.place.is_zero()) continue;
-              reserved[e.reservation].erase(e.place.value);
-              if (reserved[e.reservation].empty()) reserved.erase(e.reservation);
-            }
-          },
-          [&](const session_opened &s) { sessions[s.session.id] = s.session; },
-          [&](const session_closed &s) {
-            sessions.erase(s.session);
-            for (const auto &[id, owner] : reserved_for) {
-              if (owner != s.session || !reserved.contains(id)) continue;
-              for (const std::uint64_t chunk : reserved[id]) used.erase(chunk);
-              reserved.erase(id);
-            }
-          },
-          [&](const chunks_reserved &c) {
-            reserved_for[c.id] = c.session;
-            for (std::uint64_t i = 0; i < c.count; ++i) {
-              reserved[c.id].insert(c.first.value + i);
-              check(used.insert(c.first.value + i).second, "model: chunk reserved while in use");
-            }
-          },
-          [&](const reaped &x) { reap(x); },
-      },
-      r);
+  std::visit(overloaded{
+                 [&](const volume_added &v) { volumes[v.volume.id] = v.volume; },
+                 [&](const settings_changed &s) { values = s.values; },
+                 [&](const snapshots_created &c) {
+                   done(c.request);
+                   for (const auto &m : c.members) {
+                     volumes[m.volume].epoch = {c.number, c.epoch_nonce};
+                     snapshots[{m.volume, c.number}] = {m.volume,
+                                                        c.number,
+                                                        m.name,
+                                                        snapshot_state::live,
+                                                        c.created_unix_ms,
+                                                        c.priority,
+                                                        volumes[m.volume].size_bytes,
+                                                        0};
+                   }
+                 },
+                 [&](const snapshot_renamed &c) {
+                   done(c.request), snapshots.at({c.volume, c.number}).name = c.name;
+                 },
+                 [&](const snapshot_deleted &c) {
+                   done(c.request), snapshots.at({c.volume, c.number}).state = snapshot_state::dying;
+                 },
+                 [&](const snapshot_died &c) {
+                   auto &s = snapshots.at({c.volume, c.number});
+                   s.state = snapshot_state::dead;
+                   const auto &v = volumes.at(c.volume);
+                   s.reap_pass = v.reap_pass + (v.reap_cursor.value > 0 ? 1 : 0);
+                 },
+                 [&](const exceptions_added &x) {
+                   for (const auto &e : x.entries) {
+                     exceptions[{x.volume, e.chunk, x.number}] = e.place;
+                     if (e.place.is_zero()) continue;
+                     reserved[e.reservation].erase(e.place.value);
+                     if (reserved[e.reservation].empty()) reserved.erase(e.reservation);
+                   }
+                 },
+                 [&](const session_opened &s) { sessions[s.session.id] = s.session; },
+                 [&](const session_closed &s) {
+                   sessions.erase(s.session);
+                   for (const auto &[id, owner] : reserved_for) {
+                     if (owner != s.session || !reserved.contains(id)) continue;
+                     for (const std::uint64_t chunk : reserved[id]) used.erase(chunk);
+                     reserved.erase(id);
+                   }
+                 },
+                 [&](const chunks_reserved &c) {
+                   reserved_for[c.id] = c.session;
+                   for (std::uint64_t i = 0; i < c.count; ++i) {
+                     reserved[c.id].insert(c.first.value + i);
+                     check(used.insert(c.first.value + i).second, "model: chunk reserved while in use");
+                   }
+                 },
+                 [&](const reaped &x) { reap(x); },
+             },
+             r);
 }
 
 // By the definition: an exception goes when no snapshot that counts lies in (previous original number, n].

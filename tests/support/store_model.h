@@ -29,7 +29,7 @@ class store_model {
   std::map<volume_id, store::volume_info> volumes;
   std::map<std::pair<volume_id, snapshot_number>, store::snapshot_info> snapshots;
   std::map<session_id, store::session_info> sessions;
-  std::map<reservation_id, std::set<std::uint64_t>> reserved;          // only those with chunks left
+  std::map<reservation_id, std::set<std::uint64_t>> reserved;  // only those with chunks left
   std::map<reservation_id, session_id> reserved_for;
   std::map<std::tuple<volume_id, chunk_no, snapshot_number>, store_chunk> exceptions;
   std::set<std::uint64_t> used;

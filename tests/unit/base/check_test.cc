@@ -5,9 +5,9 @@
 
 #include <catch2/catch.hpp>
 
-#include <csignal>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
 
 namespace csnap {
 namespace {

@@ -13,8 +13,8 @@ TEST_CASE("names: letters, digits, dot, underscore and dash, 1 to 64 of them") {
     INFO(good);
     REQUIRE(is_valid_name(good));
   }
-  for (const char *bad : {"", ".", "-a", "_a", ".a", "a b", "a@b", "a/b", "a..b", "a..",
-                          "\xc3\xa4", "a\n", "a:b"}) {
+  for (const char *bad :
+       {"", ".", "-a", "_a", ".a", "a b", "a@b", "a/b", "a..b", "a..", "\xc3\xa4", "a\n", "a:b"}) {
     INFO(bad);
     REQUIRE_FALSE(is_valid_name(bad));
   }
@@ -70,8 +70,8 @@ TEST_CASE("sizes: bytes or a number with K, M, G or T; overflow is refused") {
   REQUIRE(*parse_size("2G") == 2147483648u);
   REQUIRE(*parse_size("16777215T") == 16777215ull << 40);
   REQUIRE(*parse_size("18446744073709551615") == ~std::uint64_t{0});
-  for (const char *bad : {"", "K", "-1", "1.5G", "64 K", "64KB", "16777216T", "18446744073709551616",
-                          "0x10", "1k1"}) {
+  for (const char *bad :
+       {"", "K", "-1", "1.5G", "64 K", "64KB", "16777216T", "18446744073709551616", "0x10", "1k1"}) {
     INFO(bad);
     REQUIRE_FALSE(parse_size(bad).has_value());
   }

@@ -54,7 +54,7 @@ TEST_CASE("barrier: freeze, drain once, answer once, thaw") {
   const auto before = r.machine.changes();
   r.machine.end_write(vol);
   REQUIRE(r.machine.changes() > before);
-  r.machine.drained(barrier_id{7});                   // not reported yet: means nothing
+  r.machine.drained(barrier_id{7});  // not reported yet: means nothing
   REQUIRE(r.is_quiet());
   REQUIRE(r.machine.take_drains().size() == 1);
   REQUIRE(r.machine.take_drains().empty());
@@ -103,7 +103,7 @@ TEST_CASE("barrier: the same epoch after a reconnect keeps the bitmap, another o
   r.open(epoch(1), true);
   r.learn(1, true);
   r.machine.disconnected(r.now);
-  REQUIRE(r.write(1) == admission::admitted);         // the lease lasts
+  REQUIRE(r.write(1) == admission::admitted);  // the lease lasts
   r.machine.end_write(vol);
   hello(r);
   (void)r.answer_with<wire::open_volume>(rig::volume(epoch(1), true));
@@ -125,7 +125,7 @@ TEST_CASE("barrier: a frozen volume is thawed by the server's word after a recon
   hello(r);
   REQUIRE(r.write(1) == admission::wait);
   REQUIRE(r.say(wire::thaw{barrier_id{9}, {{vol, epoch(1), false}}}));
-  REQUIRE(r.write(1) == admission::wait);             // not before the answer to the open
+  REQUIRE(r.write(1) == admission::wait);  // not before the answer to the open
   (void)r.answer_with<wire::open_volume>(rig::volume(epoch(1), false));
   REQUIRE(r.write(1) == admission::admitted);
 }
@@ -164,7 +164,7 @@ TEST_CASE("barrier: it is not answered while another volume waits for the server
   REQUIRE(r.machine.take_drains().empty());
   w.barrier = barrier_id{7};
   REQUIRE(r.reply(second, w));
-  REQUIRE(r.machine.take_drains().empty());           // its write is still in flight
+  REQUIRE(r.machine.take_drains().empty());  // its write is still in flight
   r.machine.end_write(volume_id{4});
   REQUIRE(r.machine.take_drains().size() == 1);
 }

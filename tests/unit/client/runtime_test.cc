@@ -111,7 +111,7 @@ TEST_CASE("runtime: goes to the next endpoint, and follows a hint at once") {
   const auto servers = o.servers;
   client_runtime runtime(std::move(o));
   REQUIRE(runtime.call(wire::status{}, 20s));
-  runtime.stop(false);                                // the fake serves one client at a time
+  runtime.stop(false);  // the fake serves one client at a time
   REQUIRE(call_once(servers, wire::status{}, 20s));
 }
 
@@ -126,8 +126,7 @@ TEST_CASE("runtime: a freeze reaches the owner, and its answer the server") {
   o.on_change = [&] {
     if (!is_ready) return;
     const auto drains = self->locked([](client_machine &m, boottime_ms) { return m.take_drains(); });
-    for (const auto &d : drains)
-      self->locked([&](client_machine &m, boottime_ms) { m.drained(d.barrier); });
+    for (const auto &d : drains) self->locked([&](client_machine &m, boottime_ms) { m.drained(d.barrier); });
   };
   client_runtime runtime(std::move(o));
   self = &runtime;

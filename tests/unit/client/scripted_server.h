@@ -36,7 +36,7 @@ struct rig {
   term_id term{1, 1};
   std::deque<wire::envelope> sent;
   std::string hint;
-  std::shared_ptr<write_pass> pass;   // of the volume, once it is open
+  std::shared_ptr<write_pass> pass;  // of the volume, once it is open
 
   void pull() {
     for (const auto &frame : machine.take_frames()) {
@@ -103,7 +103,7 @@ struct rig {
     const bool passes = pass && pass->begin(chunk_no{chunk}, count, now);
     if (passes) REQUIRE_FALSE(pass->end());
     const admission verdict = machine.begin_write(vol, chunk_no{chunk}, count, now).what;
-    if (pass) CHECK(passes == (verdict == admission::admitted));   // both lanes know the same
+    if (pass) CHECK(passes == (verdict == admission::admitted));  // both lanes know the same
     return verdict;
   }
   // Answers the query of a chunk's region: nothing is unshared, or everything.

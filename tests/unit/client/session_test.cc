@@ -95,7 +95,7 @@ TEST_CASE("session: an unknown session is replaced; commits fail, volumes are op
   r.machine.connected(r.now);
   const auto h = r.answer_with<wire::hello>(r.welcome(10));
   REQUIRE(h.resume == session_id{});
-  REQUIRE(r.write(1) == admission::wait);             // nothing that was known holds
+  REQUIRE(r.write(1) == admission::wait);  // nothing that was known holds
   const auto o = r.answer_with<wire::open_volume>(rig::volume(epoch(1), true));
   REQUIRE(o.name == "v");
   r.learn(1, true);
@@ -147,7 +147,7 @@ TEST_CASE("session: unanswered requests are sent again, in order, after what is 
   r.machine.connected(r.now);
   std::uint64_t id = 0, last = 0;
   (void)r.take<wire::hello>(&last);
-  REQUIRE(r.is_quiet());                              // nothing before the welcome
+  REQUIRE(r.is_quiet());  // nothing before the welcome
   REQUIRE(r.reply(last, r.welcome()));
   REQUIRE(r.take<wire::open_volume>(&id).id == vol);
   REQUIRE(id > last);

@@ -90,8 +90,8 @@ TEST_CASE("snapshot: places come from the map, across segments") {
                                                 {1, wire::place_kind::zero, {}},
                                                 {1, wire::place_kind::store, store_chunk{8}}}});
   REQUIRE(first.first == chunk_no{0});
-  const auto second = r.answer_with<wire::map>(wire::map_reply{
-      {{256, wire::place_kind::store, store_chunk{500}}}});
+  const auto second =
+      r.answer_with<wire::map>(wire::map_reply{{{256, wire::place_kind::store, store_chunk{500}}}});
   REQUIRE(second.first == chunk_no{256});
   REQUIRE(r.is_quiet());
   const auto plan = r.read(254, 4);
@@ -115,7 +115,7 @@ TEST_CASE("snapshot: a recall moves the place for older snapshots only, and a la
   REQUIRE(r.finish(1, newer, snapshot_number{6}));
   const auto plan = r.read(1, 1, snapshot_number{5});
   REQUIRE(r.say(wire::recall{2, vol, {{chunk_no{1}, snapshot_number{6}, store_chunk::zero()}}}));
-  REQUIRE(r.finish(1, plan, snapshot_number{5}));     // what is in the store does not move
+  REQUIRE(r.finish(1, plan, snapshot_number{5}));  // what is in the store does not move
   REQUIRE(r.read(1, 1, snapshot_number{6}).places.at(0).kind == wire::place_kind::zero);
 }
 
@@ -170,8 +170,8 @@ TEST_CASE("snapshot: what is cached outlives a lost connection, but not the next
   r.connect();
   r.open_snap();
   REQUIRE(r.read(1).what == read_state::wait);
-  (void)r.answer_with<wire::map>(wire::map_reply{
-      {{2, wire::place_kind::store, store_chunk{500}}, {254, wire::place_kind::origin, {}}}});
+  (void)r.answer_with<wire::map>(
+      wire::map_reply{{{2, wire::place_kind::store, store_chunk{500}}, {254, wire::place_kind::origin, {}}}});
   const auto in_store = r.read(1);
   const auto in_origin = r.read(2);
   r.machine.disconnected(r.now);

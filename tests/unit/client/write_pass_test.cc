@@ -29,7 +29,7 @@ TEST_CASE("write_pass: closed, expired, shared and open") {
   pass.close();
   CHECK_FALSE(pass.begin(chunk_no{7}, 1, boottime_ms{1}));
   CHECK(pass.in_flight() == 1);
-  CHECK(pass.end());   // the last one, and a barrier may wait
+  CHECK(pass.end());  // the last one, and a barrier may wait
 }
 
 // Between drain and thaw of a barrier nobody may be writing: a writer that was not counted shows as one that

@@ -110,14 +110,14 @@ TEST_CASE("write: an unknown region is asked for once, with its true size") {
   rig r;
   r.connect();
   r.open(epoch(4), true);
-  REQUIRE(r.write(131071, 2) == admission::wait);     // touches regions 1 and 2
+  REQUIRE(r.write(131071, 2) == admission::wait);  // touches regions 1 and 2
   REQUIRE(r.write(131072) == admission::wait);
   std::uint64_t id = 0;
   auto q = r.take<wire::unshared_query>(&id);
   REQUIRE(q.first == chunk_no{65536});
   REQUIRE(q.count == 65536);
   std::string bits(65536 / 8, '\0');
-  bits.back() = static_cast<char>(0x80);              // chunk 131071
+  bits.back() = static_cast<char>(0x80);  // chunk 131071
   REQUIRE(r.reply(id, wire::unshared_map{false, bits}));
   q = r.take<wire::unshared_query>(&id);
   REQUIRE(q.epoch == epoch(4));
@@ -129,7 +129,7 @@ TEST_CASE("write: an unknown region is asked for once, with its true size") {
   REQUIRE(v.epoch == epoch(4));
   REQUIRE(v.shared == std::vector{chunk_no{131070}, chunk_no{131072}});
   REQUIRE(r.write(131071) == admission::admitted);
-  REQUIRE(r.write(199999) == admission::wait);        // the last region is a short one
+  REQUIRE(r.write(199999) == admission::wait);  // the last region is a short one
   REQUIRE(r.take<wire::unshared_query>().count == 200000 - 3 * 65536);
 }
 
@@ -142,7 +142,7 @@ TEST_CASE("write: a query's answer of an older epoch is not used") {
   (void)r.take<wire::unshared_query>(&id);
   barrier(r, 1, epoch(2));
   REQUIRE(r.reply(id, wire::unshared_map{false, std::string(8192, '\xff')}));
-  REQUIRE(r.write(1) == admission::copy_first);       // after a thaw all is known to be shared
+  REQUIRE(r.write(1) == admission::copy_first);  // after a thaw all is known to be shared
   REQUIRE(r.is_quiet());
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("write: reserved chunks come contiguous and ascending, and more are as
   (void)r.answer_with<wire::reserve>(
       wire::reserved{reservation_id{5}, store_chunk{200}, 8});  // below half of 8
   r.machine.return_unused(std::span(a).first(1));
-  const auto c = *r.machine.take_reserved(4);         // 100 and 105..107 are no run of four
+  const auto c = *r.machine.take_reserved(4);  // 100 and 105..107 are no run of four
   REQUIRE(c[0].place == store_chunk{200});
   REQUIRE(c[3].place == store_chunk{203});
 }

@@ -42,7 +42,10 @@ bool an_answer_to_an_aborted_barrier_does_not_count(const std::vector<std::strin
   s.server.advance(test_lease_ms);
   if (s.tool.take<wire::failed>(first).code != errc::timed_out) return false;
   const auto second = s.tool.send(create_of("a", "s"));
-  s.w2.tell(wire::freeze_answer{[&] { frozen(s.w2); return frozen(s.w2); }()});
+  s.w2.tell(wire::freeze_answer{[&] {
+    frozen(s.w2);
+    return frozen(s.w2);
+  }()});
   s.w1.tell(wire::freeze_answer{old});
   if (s.tool.answer(second)) return false;
   s.w1.tell(wire::freeze_answer{frozen(s.w1)});
@@ -72,7 +75,7 @@ TEST_CASE("create: waits until every writer has answered the freeze, then all go
   s.server.durable_at_once = false;
   s.w2.tell(wire::freeze_answer{frozen(s.w2)});
   CHECK_FALSE(s.w1.pushed<wire::thaw>());
-  CHECK(s.server.engine->volumes().at(s.v1.id).epoch.number.value == 1);   // moves when the record is queued
+  CHECK(s.server.engine->volumes().at(s.v1.id).epoch.number.value == 1);  // moves when the record is queued
   s.server.make_durable();
   CHECK(s.tool.take<wire::created>(request).number.value == 1);
   const auto t = s.w1.pushed<wire::thaw>();
@@ -137,7 +140,7 @@ TEST_CASE("create: a frozen client that lost its connection is asked again and t
   CHECK(frozen(s.w2) == id);
   CHECK(s.w2.ask<wire::volume_opened>(wire::open_volume{"", s.v2.id}).barrier == id);
   s.w1.tell(wire::freeze_answer{id});
-  CHECK_FALSE(s.tool.answer(request));      // what it answered before its hello does not count
+  CHECK_FALSE(s.tool.answer(request));  // what it answered before its hello does not count
   s.w2.tell(wire::freeze_answer{id});
   CHECK(s.tool.answer(request));
 }
@@ -149,7 +152,7 @@ TEST_CASE("create: a participant that disconnects stays part until it is proven 
   s.w2.lose_connection();
   CHECK_FALSE(s.tool.answer(request));
   s.server.died(s.w2.session);
-  CHECK_FALSE(s.tool.answer(request));      // what it completed after the flush of the other is not durable
+  CHECK_FALSE(s.tool.answer(request));  // what it completed after the flush of the other is not durable
   s.w1.tell(wire::freeze_answer{frozen(s.w1)});
   CHECK(s.tool.take<wire::created>(request).number.value == 1);
 }
@@ -159,11 +162,11 @@ static bool what_a_killed_writer_completed_is_flushed(const std::vector<std::str
   s.w2.ask<wire::done>(wire::close_volume{s.v2.id});
   s.server.died(s.w1.session);
   const auto request = s.tool.send(create_of("a", "s"));
-  const auto asked = s.w2.pushed<wire::freeze>();      // it does not write the volume, but it can flush it
+  const auto asked = s.w2.pushed<wire::freeze>();  // it does not write the volume, but it can flush it
   if (!asked || s.tool.answer(request)) return false;
   s.w2.tell(wire::freeze_answer{asked->barrier});
   if (!s.tool.answer(request)) return false;
-  return s.tool.answer(s.tool.send(create_of("a", "t"))).has_value();   // once is enough
+  return s.tool.answer(s.tool.send(create_of("a", "t"))).has_value();  // once is enough
 }
 TEST_CASE("create: what a killed writer completed another session flushes") {
   CHECK(what_a_killed_writer_completed_is_flushed({}));
@@ -180,7 +183,7 @@ TEST_CASE("create: when nobody can flush for a killed writer it waits for one, a
   CHECK(s.tool.take<wire::failed>(request).text.find("start one") != std::string::npos);
   const auto again = s.tool.send(create_of("a", "s"));
   test_client flusher(s.server, 9);
-  s.server.advance(5000);                   // who does not answer is named, whatever its part
+  s.server.advance(5000);  // who does not answer is named, whatever its part
   CHECK(s.tool.take<wire::failed>(again).text == "session node9 (pid 9) did not answer the barrier");
   CHECK(frozen(flusher).value > 0);
   flusher.take<wire::welcome>(flusher.hello());
@@ -242,7 +245,8 @@ TEST_CASE("create: after a takeover every recorded session may be a writer of an
   CHECK(tool.answer(request));
   const auto never = tool.send(create_of("b", "t"));
   s.server.died(s.w1.session);
-  for (barrier_id id = frozen(s.w2); id != barrier_id{}; id = frozen(s.w2)) s.w2.tell(wire::freeze_answer{id});
+  for (barrier_id id = frozen(s.w2); id != barrier_id{}; id = frozen(s.w2))
+    s.w2.tell(wire::freeze_answer{id});
   CHECK(tool.answer(never));
 }
 

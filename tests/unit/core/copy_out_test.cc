@@ -12,7 +12,10 @@ namespace {
 // Two writers and a reader of snapshot a@s, which is the only one.
 struct scene {
   explicit scene(std::vector<std::string> planted = {})
-      : server(std::move(planted)), w1(server, 1), w2(server, 2), reader(server, 3),
+      : server(std::move(planted)),
+        w1(server, 1),
+        w2(server, 2),
+        reader(server, 3),
         tool(server, 4, wire::client_role::tool) {
     snapshot = tool.ask<wire::created>(create_of("a", "s")).number;
     v1 = w1.ask<wire::volume_opened>(wire::open_volume{"a", {}});
@@ -71,7 +74,7 @@ bool a_commit_waits_for_its_recall(const std::vector<std::string> &planted) {
 bool a_map_that_came_before_durability_is_recalled(const std::vector<std::string> &planted) {
   scene s(planted);
   s.server.durable_at_once = false;
-  s.reader.send(wire::map{s.v1.id, s.snapshot, chunk_no{256}});   // the other segment: nothing pending in it
+  s.reader.send(wire::map{s.v1.id, s.snapshot, chunk_no{256}});  // the other segment: nothing pending in it
   s.w1.send(commit_of(s.v1, s.r1, 5));
   const auto map = s.reader.send(wire::map{s.v1.id, s.snapshot, chunk_no{0}});
   // Not the origin's place any more, and not the store's before it is durable.
@@ -175,8 +178,8 @@ TEST_CASE("commit: a late repetition of a chunk that was reaped since is taken")
 
 TEST_CASE("commit: an all-zero chunk needs no reservation") {
   scene s;
-  const auto got = s.w1.ask<wire::committed>(
-      wire::commit{s.v1.id, s.v1.epoch, {{chunk_no{5}, {}, store_chunk::zero()}}});
+  const auto got =
+      s.w1.ask<wire::committed>(wire::commit{s.v1.id, s.v1.epoch, {{chunk_no{5}, {}, store_chunk::zero()}}});
   CHECK(got.outcomes[0].fate == copy_fate::used);
   CHECK(got.outcomes[0].unshared);
   CHECK(s.map().runs[1].kind == wire::place_kind::zero);
@@ -302,7 +305,7 @@ TEST_CASE("reserve: a second request beside the first is not granted the same ch
   CHECK(client.take<wire::failed>(beside).code == errc::refused);
   server.make_durable();
   const auto granted = client.take<wire::reserved>(first);
-  CHECK(client.ask<wire::failed>(wire::reserve{10, {}}).code == errc::refused);   // sent, and not heard of yet
+  CHECK(client.ask<wire::failed>(wire::reserve{10, {}}).code == errc::refused);  // sent, and not heard of yet
   CHECK(server.engine->usage().chunks_reserved == 10);
   // On a new connection the answer may have been lost; but there it is granted once as well.
   client.lose_connection();

@@ -21,8 +21,8 @@ namespace csnap::test {
 inline constexpr reservation_id knows_all{UINT64_MAX};
 
 inline constexpr std::uint32_t test_chunk_bytes = 4096;
-inline constexpr std::uint64_t test_volume_chunks = 300;   // more than one segment
-inline constexpr std::uint32_t test_lease_ms = 5000;       // with the margin of 1000: over after 6000
+inline constexpr std::uint64_t test_volume_chunks = 300;  // more than one segment
+inline constexpr std::uint32_t test_lease_ms = 5000;      // with the margin of 1000: over after 6000
 inline constexpr std::uint32_t test_lease_over_ms = 6000;
 
 class test_server {
@@ -36,7 +36,7 @@ class test_server {
   void deliver(core::connection_id from, wire::envelope what);
   void lose(core::connection_id who);
   void make_durable();
-  void advance(std::int64_t ms);          // and ticks
+  void advance(std::int64_t ms);  // and ticks
   void tick();
   void died(session_id session);
   bool serves() const { return stopped.empty(); }
@@ -71,8 +71,8 @@ class test_client {
   // A new connection, and a hello that resumes the session if there is one.
   std::uint64_t hello();
   void lose_connection() { server_.lose(connection); }
-  std::uint64_t send(wire::message what);              // a request; its id
-  void tell(wire::message what);                       // no answer
+  std::uint64_t send(wire::message what);  // a request; its id
+  void tell(wire::message what);           // no answer
   // The answer, if it has come; all others stay.
   std::optional<wire::message> answer(std::uint64_t request);
   // The oldest message from the server of that kind.
@@ -113,7 +113,7 @@ class test_client {
 };
 
 // ---- what tests ask for again and again ----
-unique_id request_id();                                              // a new one each time
+unique_id request_id();  // a new one each time
 wire::create create_of(const std::string &volume, const std::string &snapshot);
 wire::remove remove_of(const std::string &volume, const std::string &snapshot);
 wire::commit commit_of(const wire::volume_opened &volume, const wire::reserved &from, std::uint64_t chunk,

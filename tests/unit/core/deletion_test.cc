@@ -10,7 +10,9 @@ namespace {
 
 struct scene {
   explicit scene(std::vector<std::string> planted = {}, std::size_t reap_batch = 4096)
-      : server(std::move(planted), reap_batch), writer(server, 1), reader(server, 3),
+      : server(std::move(planted), reap_batch),
+        writer(server, 1),
+        reader(server, 3),
         tool(server, 4, wire::client_role::tool) {
     number = tool.ask<wire::created>(create_of("a", "s")).number;
     volume = writer.ask<wire::volume_opened>(wire::open_volume{"a", {}});

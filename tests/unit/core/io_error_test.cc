@@ -33,7 +33,7 @@ struct scene {
   // Each answer as bytes; an error of the engine, or none, ends it.
   std::vector<std::vector<std::byte>> talk() {
     test_client w(server, 7), t(server, 8, wire::client_role::tool);
-    server.advance(test_lease_over_ms);            // grace is over
+    server.advance(test_lease_over_ms);  // grace is over
     std::vector<std::vector<std::byte>> said;
     const auto ask = [&](test_client &who, const wire::message &what) {
       if (!server.serves()) return;

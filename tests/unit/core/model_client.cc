@@ -24,12 +24,12 @@ void model_client::void_promises() {
 }
 
 void model_client::say_hello() {
-  void_promises();                                 // rule 3: before the hello
+  void_promises();  // rule 3: before the hello
   connection_ = server_.connect();
   welcomed_ = gone_ = renewing_ = opening_ = reserving_ = mapping_ = opening_snapshot_ = false;
   up_.clear();
   waiting_.clear();
-  if (copy_) copy_->sent = false;                  // sent again when welcomed
+  if (copy_) copy_->sent = false;  // sent again when welcomed
   wire::hello h;
   h.role = wire::client_role::node;
   h.resume = session_;
@@ -125,7 +125,7 @@ void model_client::set_epoch(const epoch_id &epoch, bool has_snapshots) {
 
 void model_client::work_on_writes() {
   if (write_in_flight_) {
-    if (random_() % 2) return;                     // it takes its time, with or without a lease
+    if (random_() % 2) return;  // it takes its time, with or without a lease
     world_.origin[*write_in_flight_] = ++world_.last_content;
     ++world_.writes;
     write_in_flight_.reset();
@@ -157,8 +157,7 @@ void model_client::begin_copy(std::uint64_t chunk) {
     return request(wire::unshared_query{volume, epoch_, chunk_no{chunk}, 1},
                    [this, chunk, epoch = epoch_](const wire::message &m) {
                      const auto *map = std::get_if<wire::unshared_map>(&m);
-                     if (map && !map->stale_epoch && epoch == epoch_ && map->bits[0])
-                       unshared_.insert(chunk);
+                     if (map && !map->stale_epoch && epoch == epoch_ && map->bits[0]) unshared_.insert(chunk);
                    });
   if (pool_.empty()) {
     if (std::exchange(reserving_, true)) return;

@@ -17,32 +17,32 @@ namespace csnap::test {
 // The shared devices, and what each snapshot must hold.
 struct model_world {
   static constexpr std::array<std::uint64_t, 6> chunks{0, 1, 2, 3, 256, 257};
-  std::map<std::uint64_t, std::uint64_t> origin;                   // chunk -> content
-  std::map<std::uint64_t, std::uint64_t> store;                    // store chunk -> content
+  std::map<std::uint64_t, std::uint64_t> origin;  // chunk -> content
+  std::map<std::uint64_t, std::uint64_t> store;   // store chunk -> content
   std::map<snapshot_number, std::map<std::uint64_t, std::uint64_t>> truth;
   std::uint64_t last_content = 0;
-  std::uint64_t writes = 0, copies = 0, reads = 0, recalls = 0, creates = 0;   // that the test did something
+  std::uint64_t writes = 0, copies = 0, reads = 0, recalls = 0, creates = 0;  // that the test did something
 };
 
 class model_client {
  public:
   model_client(test_server &server, model_world &world, std::uint32_t pid, std::mt19937_64 &random);
 
-  void step();                     // one small step of its own choice
-  void deliver_one();              // client -> server
-  void receive_one();              // server -> client
+  void step();         // one small step of its own choice
+  void deliver_one();  // client -> server
+  void receive_one();  // server -> client
   void disconnect();
   // The process is killed: what was in flight has landed or never will, and the server learns it as proof.
   // The last call.
   void die();
-  bool paused = false;             // does nothing at all, as under SIGSTOP
-  bool deaf = false;               // what the server says takes long to arrive
+  bool paused = false;  // does nothing at all, as under SIGSTOP
+  bool deaf = false;    // what the server says takes long to arrive
 
  private:
-  reservation_id newest_reservation_;   // what was granted after it was lost with its answer
+  reservation_id newest_reservation_;  // what was granted after it was lost with its answer
   struct copy {
     std::uint64_t chunk{};
-    epoch_id epoch;                // when the copy began: rule 5
+    epoch_id epoch;  // when the copy began: rule 5
     reservation_id reservation;
     store_chunk place;
     std::uint64_t content{};
@@ -55,7 +55,7 @@ class model_client {
     bool touched{}, done{};
     std::uint64_t content{};
   };
-  using segment_map = std::map<std::uint64_t, wire::map_run>;      // chunk -> its place
+  using segment_map = std::map<std::uint64_t, wire::map_run>;  // chunk -> its place
 
   void say_hello();
   void queue(wire::message what);
@@ -94,13 +94,13 @@ class model_client {
   barrier_id barrier_;
   epoch_id epoch_;
   std::set<std::uint64_t> unshared_;
-  std::uint64_t wanted_ = 0;                                       // the chunk to write next
-  std::optional<std::uint64_t> write_in_flight_;                   // chunk
+  std::uint64_t wanted_ = 0;                      // the chunk to write next
+  std::optional<std::uint64_t> write_in_flight_;  // chunk
   std::vector<std::pair<reservation_id, store_chunk>> pool_;
   bool reserving_ = false;
   std::optional<copy> copy_;
 
-  std::set<snapshot_number> snapshots_;                            // open
+  std::set<snapshot_number> snapshots_;  // open
   std::map<snapshot_number, segment_map> maps_;
   bool mapping_ = false, opening_snapshot_ = false;
   std::optional<running_read> read_;

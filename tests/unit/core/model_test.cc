@@ -54,7 +54,8 @@ class history {
     else if (dice < 9955) client.die(), chosen = new_client();
     else if (dice < 9960) server_.restart();
     else if (dice < 9975) client.deaf = true;
-    else for (auto &c : clients_) c->paused = c->deaf = false;
+    else
+      for (auto &c : clients_) c->paused = c->deaf = false;
   }
   std::unique_ptr<model_client> new_client() {
     return std::make_unique<model_client>(server_, world_, ++last_pid_, random_);

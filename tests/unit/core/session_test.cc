@@ -68,7 +68,7 @@ static bool a_lost_welcome_leaves_no_second_session(const std::vector<std::strin
   test_client client(server, 1);
   const session_id first = client.session;
   client.lose_connection();
-  client.session = session_id{};                   // as if the welcome had never come
+  client.session = session_id{};  // as if the welcome had never come
   const auto again = client.take<wire::welcome>(client.hello());
   test_client other(server, 2);
   return again.session == first && other.session != first;

@@ -104,10 +104,10 @@ TEST_CASE("commit loop: a root waits for the log that it covers") {
   r.loop->kick();
   r.around.work(worker::checkpoint);
   r.around.run_posted();
-  CHECK(r.around.jobs[worker::checkpoint].size() == 1);    // the root: what it covers was durable before
+  CHECK(r.around.jobs[worker::checkpoint].size() == 1);  // the root: what it covers was durable before
   r.around.run_all();
   CHECK(finished);
-  CHECK(r.checkpoints == 2);                               // the last one covers the record that came late
+  CHECK(r.checkpoints == 2);  // the last one covers the record that came late
   CHECK(r.recovered_sessions() == 2);
 }
 
@@ -132,10 +132,9 @@ TEST_CASE("commit loop: a write or a flush that fails stops the server, and noth
 TEST_CASE("proof of mastership: what was decided waits for a read that began later") {
   rig r;
   std::vector<bool> released;
-  server::proof_gate gate(r.around, r.device, r.engine->shape(), r.engine->term(),
-                          [&](const core::output &what) {
-                            released.push_back(std::get<core::log_line>(what).warning);
-                          });
+  server::proof_gate gate(
+      r.around, r.device, r.engine->shape(), r.engine->term(),
+      [&](const core::output &what) { released.push_back(std::get<core::log_line>(what).warning); });
   gate.hold({core::log_line{false, "first"}});
   gate.hold({core::log_line{true, "second"}});  // the read that runs began before it
   CHECK(released.empty());
@@ -153,7 +152,8 @@ TEST_CASE("proof of mastership: what was decided waits for a read that began lat
 
 TEST_CASE("proof of mastership: a store that cannot be read proves nothing") {
   rig r;
-  server::proof_gate gate(r.around, r.device, r.engine->shape(), r.engine->term(), [](const core::output &) {});
+  server::proof_gate gate(r.around, r.device, r.engine->shape(), r.engine->term(),
+                          [](const core::output &) {});
   gate.hold({core::log_line{false, "first"}});
   r.device.stop_after_writes(0);
   const std::vector<std::byte> bytes(4096);

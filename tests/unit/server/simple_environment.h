@@ -20,7 +20,9 @@ struct stopped : std::runtime_error {
 
 class simple_environment final : public server::server_environment {
  public:
-  struct job { std::function<void()> work, then; };
+  struct job {
+    std::function<void()> work, then;
+  };
   std::map<server::worker, std::deque<job>> jobs;
   std::deque<std::function<void()>> posted;
 

@@ -19,8 +19,12 @@ struct fixture {
   page_space space;
   btree tree;
 
-  fixture() : shape(large()), device((2 + 3000) * block_bytes), cache(device, shape, 1), space(shape),
-              tree(cache, space, block_type::exception_page) {
+  fixture()
+      : shape(large()),
+        device((2 + 3000) * block_bytes),
+        cache(device, shape, 1),
+        space(shape),
+        tree(cache, space, block_type::exception_page) {
     area_set all;
     all.fill(std::byte{0xff});
     space.begin(all, 1, {1, 0});
@@ -39,8 +43,7 @@ struct fixture {
     REQUIRE(put.has_value());
   }
   void checkpoint() {
-    for (const auto &w : cache.freeze())
-      REQUIRE(device.write(w.offset_bytes, w.bytes, durability::durable));
+    for (const auto &w : cache.freeze()) REQUIRE(device.write(w.offset_bytes, w.bytes, durability::durable));
     space.checkpoint_taken();
     cache.frozen_are_durable();
     space.checkpoint_done();
@@ -63,7 +66,7 @@ struct fixture {
 TEST_CASE("btree: ascending inserts leave full leaves", "[store]") {
   fixture f;
   for (std::uint64_t n = 0; n < 144 * 20; ++n) f.put(n);
-  CHECK(f.space.map().busy_count() == 21);    // 20 leaves and a root
+  CHECK(f.space.map().busy_count() == 21);  // 20 leaves and a root
   CHECK(f.all().size() == 144 * 20);
 }
 
@@ -93,7 +96,7 @@ TEST_CASE("btree: agrees with a map over inserts, erasures and checkpoints", "[s
   REQUIRE(f.tree.erase_if(tree_key{}, tree_key::of(2, 0, 0), [](auto, auto) { return true; }).has_value());
   CHECK(f.tree.root().is_none());
   f.checkpoint();
-  CHECK(f.space.map().busy_count() == 0);     // no page is lost
+  CHECK(f.space.map().busy_count() == 0);  // no page is lost
 }
 
 TEST_CASE("btree: the last entry below a key", "[store]") {
@@ -112,7 +115,7 @@ TEST_CASE("btree: the last entry below a key", "[store]") {
 
 TEST_CASE("btree: a page that was changed on disk is reported as corrupt", "[store]") {
   fixture f;
-  for (std::uint64_t n = 0; n < 200000 / 4; ++n) f.put(n);   // more pages than the cache keeps
+  for (std::uint64_t n = 0; n < 200000 / 4; ++n) f.put(n);  // more pages than the cache keeps
   f.checkpoint();
   std::array<std::byte, 1> one{std::byte{0xee}};
   const std::uint64_t victim = 2 + 5;

@@ -99,7 +99,7 @@ TEST_CASE("engine: a snapshot that dies during a pass is forgotten by the next w
   CHECK(f.e->snapshots(volume_id{1}).contains(a));
   f.add(reaped{volume_id{1}, chunk_no{0}, chunk_no{2}, true});
   CHECK_FALSE(f.e->snapshots(volume_id{1}).contains(a));
-  CHECK(f.e->usage().exceptions == 1);       // b still needs it
+  CHECK(f.e->usage().exceptions == 1);  // b still needs it
   f.remove(b);
   f.add(reaped{volume_id{1}, chunk_no{0}, chunk_no{2}, true});
   CHECK(f.e->usage().exceptions == 0);
@@ -125,7 +125,7 @@ TEST_CASE("engine: with the metadata full, deleting and reaping still make it em
   std::uint64_t chunk = 0, added = 0;
   for (bool full = false; !full;) {
     const auto n = f.e->last_snapshot_number().value < 20 ? f.create("s" + std::to_string(chunk))
-                                                         : f.e->last_snapshot_number();
+                                                          : f.e->last_snapshot_number();
     for (int i = 0; i < 50 && !full; ++i) {
       if (!f.e->has_room()) REQUIRE(run_checkpoint(*f.e, f.device).has_value());
       exceptions_added x{volume_id{1}, n, session_id{1}, {}};

@@ -20,7 +20,9 @@ std::unique_ptr<sample_device> served_sample() {
   return device;
 }
 
-void damage(sample_device &device, std::uint64_t block) { device.content[block * block_bytes + 200] ^= std::byte{1}; }
+void damage(sample_device &device, std::uint64_t block) {
+  device.content[block * block_bytes + 200] ^= std::byte{1};
+}
 
 }  // namespace
 

@@ -68,8 +68,8 @@ TEST_CASE("restore: onto another device, in place, and onto separate metadata, a
   sample_device other(sample_bytes), metadata(8 << 20);
   // Damaged beyond repair, with the chunks whole.
   std::fill_n(old->content.begin(), before.chunks_offset_bytes, std::byte{0xa5});
-  std::fill(old->content.begin() + static_cast<std::ptrdiff_t>(before.chunks_offset_bytes), old->content.end(),
-            std::byte{0xcc});
+  std::fill(old->content.begin() + static_cast<std::ptrdiff_t>(before.chunks_offset_bytes),
+            old->content.end(), std::byte{0xcc});
   const auto chunks = std::vector<std::byte>(
       old->content.begin() + static_cast<std::ptrdiff_t>(before.chunks_offset_bytes), old->content.end());
   for (auto *device : {&other, old.get()}) {
@@ -185,7 +185,8 @@ TEST_CASE("restore: what is no dump is refused, with its line") {
     return done.error().text;
   };
   CHECK(refusal("csnap-dump", "other") == "dump, line 1: expected \"csnap-dump\", found \"other\"");
-  CHECK(refusal("\"version\":1", "\"version\":2").find("line 1: expected version 1, found 2") != std::string::npos);
+  CHECK(refusal("\"version\":1", "\"version\":2").find("line 1: expected version 1, found 2") !=
+        std::string::npos);
   CHECK(refusal("\"name\":\"disk\"", "\"name\":\"a..b\"").find("name") != std::string::npos);
   CHECK(refusal("\"name\":\"small\"", "\"name\":\"disk\"").find("taken") != std::string::npos);
   CHECK(refusal("\"state\":\"live\"", "\"state\":\"sick\"").find("sick") != std::string::npos);
@@ -194,7 +195,8 @@ TEST_CASE("restore: what is no dump is refused, with its line") {
   CHECK(refusal("[0,1,3]", "[0,1,99999999999999999999]").find("at most") != std::string::npos);
   CHECK(refusal("[7,1,4]", "[0,1,4]").find("ascending") != std::string::npos);
   CHECK(refusal("[0,1,3],\n", "").find("free chunks") != std::string::npos);
-  CHECK(refusal("\"exceptions\":40", "\"exceptions\":41").find("expected 41 exceptions") != std::string::npos);
+  CHECK(refusal("\"exceptions\":40", "\"exceptions\":41").find("expected 41 exceptions") !=
+        std::string::npos);
   CHECK(refusal("\"reserved\":\"", "\"reserved\":\"2").find("chunks") != std::string::npos);
   CHECK(refusal("\"chunk_bytes\":65536", "\"chunk_bytes\":65537").find("chunk size") != std::string::npos);
   CHECK(refusal("\"chunk_count\":", "\"chunk_count\":9").find("bytes") != std::string::npos);

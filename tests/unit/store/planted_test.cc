@@ -77,7 +77,8 @@ struct scene {
     const std::uint64_t first = shape.pages_offset_bytes / block_bytes;
     for (std::uint64_t b = first; b < first + shape.page_count; ++b) {
       const auto header = open_block(block(b), block_type::exception_page, b, shape.store);
-      if (header && header->detail == 0 && header->sequence == newest.generation && header->term == newest.term)
+      if (header && header->detail == 0 && header->sequence == newest.generation &&
+          header->term == newest.term)
         out.push_back(b);
     }
     return out;
@@ -172,7 +173,8 @@ std::string a_chunk_freed_by_a_lost_record(const mistakes &planted) {
   }
   REQUIRE(run_log_batch(*s.e, s.device).has_value());
   REQUIRE(s.e->append(session_closed{session_id{1}}).has_value());
-  return s.e->find_free_chunks(1).has_value() ? "a chunk is offered that a crash gives back to its session" : "";
+  return s.e->find_free_chunks(1).has_value() ? "a chunk is offered that a crash gives back to its session"
+                                              : "";
 }
 
 // A crash after a checkpoint's pages were written and before its root was: the pages of the root before, and
@@ -267,7 +269,7 @@ std::string pages_of_a_predecessor(const mistakes &planted) {
 
 struct planted_case {
   const char *mistake;
-  std::string (*question)(const mistakes &planted);    // "": answered well
+  std::string (*question)(const mistakes &planted);  // "": answered well
 };
 
 constexpr planted_case cases[] = {

@@ -158,7 +158,7 @@ TEST_CASE("areas: those of predecessors are never written before proof, and take
   CHECK(f.e->checkpoint_is_due());
   const std::size_t at_proof = f.device.recorded().size();
   REQUIRE(run_checkpoint(*f.e, f.device).has_value());
-  CHECK(pages_written_in(of_first, at_proof) == 0);       // not before the claim is durable
+  CHECK(pages_written_in(of_first, at_proof) == 0);  // not before the claim is durable
   CHECK(area_count_of(claims(1)) == area_count * 3 / 4);
   CHECK(f.e->usage().pages_free > pages_before + 100);
   for (int i = 0; i < 6; ++i) history();
@@ -167,7 +167,8 @@ TEST_CASE("areas: those of predecessors are never written before proof, and take
   // The first node again: its old claim is void, and what the second left unclaimed is for it.
   const area_set of_second = claims(1);
   f.take_over(first);
-  for (std::uint64_t a = 0; a < area_count; ++a) CHECK_FALSE((has_area(claims(0), a) && has_area(of_second, a)));
+  for (std::uint64_t a = 0; a < area_count; ++a)
+    CHECK_FALSE((has_area(claims(0), a) && has_area(of_second, a)));
   CHECK(area_count_of(claims(0)) == area_count / 8);
   CHECK(f.model.difference(*f.e) == "");
   const auto report = check_store(f.device);

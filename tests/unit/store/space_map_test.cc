@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "metaserver/store/space_map.h"
 #include "metaserver/store/disk_format.h"
 #include "metaserver/store/page_space.h"
-#include "metaserver/store/space_map.h"
 
 #include <catch2/catch.hpp>
 
@@ -42,7 +42,7 @@ TEST_CASE("page space: a freed page is given out again only after the next check
   shape.page_count = 256;
   page_space space(shape);
   area_set one{};
-  one[0] = std::byte{3};           // two areas of one page each
+  one[0] = std::byte{3};  // two areas of one page each
   space.begin(one, 5, {1, 0});
   const auto first = space.allocate();
   REQUIRE(first.has_value());
@@ -78,9 +78,9 @@ TEST_CASE("page space: proof ends claims, and leaves a quarter for a successor",
   std::vector<slot> slots(3);
   for (std::uint32_t node = 0; node < 3; ++node) slots[node].node = node;
   slots[0].term = {1, 0};
-  slots[0].claimed_areas = choose_areas(slots, 0);      // 128, and 128 are left
+  slots[0].claimed_areas = choose_areas(slots, 0);  // 128, and 128 are left
   slots[1].term = {2, 1};
-  slots[1].claimed_areas = choose_areas(slots, 1);      // 64, and 64 are left
+  slots[1].claimed_areas = choose_areas(slots, 1);  // 64, and 64 are left
   slots[1].claimed_areas = areas_after_proof(slots, slots[1].claimed_areas);
   slots[1].dead_below = slots[1].term;
   CHECK(area_count_of(slots[1].claimed_areas) == 192);

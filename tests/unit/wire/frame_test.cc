@@ -163,8 +163,13 @@ TEST_CASE("frame: enumerations refuse what they do not know") {
   REQUIRE_FALSE(refused(3, failed_with(14)));
   REQUIRE(refused(3, failed_with(15)));
   const auto committed_with = [](unsigned stale, unsigned fate, unsigned unshared) {
-    return bytes{static_cast<std::byte>(stale), std::byte{1}, std::byte{0}, std::byte{0}, std::byte{0},
-                 static_cast<std::byte>(fate), static_cast<std::byte>(unshared)};
+    return bytes{static_cast<std::byte>(stale),
+                 std::byte{1},
+                 std::byte{0},
+                 std::byte{0},
+                 std::byte{0},
+                 static_cast<std::byte>(fate),
+                 static_cast<std::byte>(unshared)};
   };
   REQUIRE_FALSE(refused(19, committed_with(1, 3, 1)));
   REQUIRE(refused(19, committed_with(2, 3, 1)));

@@ -18,21 +18,25 @@ class message_filler {
  public:
   explicit message_filler(std::uint64_t seed) : random_(seed) {}
   template <class... T>
-  void operator()(T &&...values) { (fill(values), ...); }
+  void operator()(T &&...values) {
+    (fill(values), ...);
+  }
 
   std::uint64_t next() { return random_(); }
 
  private:
   void fill(bool &v) { v = next() % 2 == 1; }
   template <class Integer>
-    requires std::is_unsigned_v<Integer>
+  requires std::is_unsigned_v<Integer>
   void fill(Integer &v) { v = static_cast<Integer>(next()); }
   void fill(errc &v) { v = static_cast<errc>(1 + next() % 14); }
   void fill(client_role &v) { v = static_cast<client_role>(1 + next() % 2); }
   void fill(copy_fate &v) { v = static_cast<copy_fate>(1 + next() % 3); }
   void fill(place_kind &v) { v = static_cast<place_kind>(1 + next() % 3); }
   template <class Tag, class Rep>
-  void fill(strong_id<Tag, Rep> &v) { v.value = static_cast<Rep>(next()); }
+  void fill(strong_id<Tag, Rep> &v) {
+    v.value = static_cast<Rep>(next());
+  }
   void fill(store_chunk &v) { v.value = next(); }
   void fill(epoch_id &v) { v.number.value = next(), v.nonce = next(); }
   void fill(unique_id &v) {
@@ -49,7 +53,7 @@ class message_filler {
     for (auto &item : v.value) fill(item);
   }
   template <class T>
-    requires requires(T &t, message_filler &f) { t.fields(f); }
+  requires requires(T &t, message_filler &f) { t.fields(f); }
   void fill(T &v) { v.fields(*this); }
 
   std::mt19937_64 random_;

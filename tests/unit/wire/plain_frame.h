@@ -26,7 +26,9 @@ class plain_payload {
   std::size_t beyond_limit = 0;
 
   template <class... T>
-  void operator()(T &&...values) { (put(values), ...); }
+  void operator()(T &&...values) {
+    (put(values), ...);
+  }
   bytes out;
   std::size_t bounded_fields = 0;
 
@@ -37,10 +39,11 @@ class plain_payload {
       out.push_back(static_cast<std::byte>(static_cast<std::uint64_t>(v) >> (8 * i)));
   }
   template <class T>
-    requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  void put(T v) { number(v, sizeof(T)); }
+  requires(std::is_integral_v<T> || std::is_enum_v<T>) void put(T v) { number(v, sizeof(T)); }
   template <class Tag, class Rep>
-  void put(strong_id<Tag, Rep> v) { number(v.value, sizeof(Rep)); }
+  void put(strong_id<Tag, Rep> v) {
+    number(v.value, sizeof(Rep));
+  }
   void put(store_chunk v) { number(v.value, 8); }
   void put(const epoch_id &v) { number(v.number.value, 8), number(v.nonce, 8); }
   void put(const unique_id &v) { out.insert(out.end(), v.bytes.begin(), v.bytes.end()); }
@@ -57,7 +60,7 @@ class plain_payload {
     --depth_;
   }
   template <class T>
-    requires requires(T &t, plain_payload &p) { t.fields(p); }
+  requires requires(T &t, plain_payload &p) { t.fields(p); }
   void put(T &v) { v.fields(*this); }
 
   int depth_ = 0;

@@ -21,23 +21,55 @@ using layouts = std::map<std::string, std::vector<std::string>>;  // heading -> 
 // Names, in the document, of the structs that lists are made of.
 template <class T>
 const char *name_of();
-template <> const char *name_of<volume_entry>() { return "volume_entry"; }
-template <> const char *name_of<snapshot_entry>() { return "snapshot_entry"; }
-template <> const char *name_of<commit_entry>() { return "commit_entry"; }
-template <> const char *name_of<commit_outcome>() { return "commit_outcome"; }
-template <> const char *name_of<map_run>() { return "map_run"; }
-template <> const char *name_of<recall_entry>() { return "recall_entry"; }
-template <> const char *name_of<thawed_volume>() { return "thawed_volume"; }
-template <> const char *name_of<snapshot_pair>() { return "snapshot_pair"; }
-template <> const char *name_of<diff_run>() { return "diff_run"; }
-template <> const char *name_of<volume_id>() { return "u32"; }
+template <>
+const char *name_of<volume_entry>() {
+  return "volume_entry";
+}
+template <>
+const char *name_of<snapshot_entry>() {
+  return "snapshot_entry";
+}
+template <>
+const char *name_of<commit_entry>() {
+  return "commit_entry";
+}
+template <>
+const char *name_of<commit_outcome>() {
+  return "commit_outcome";
+}
+template <>
+const char *name_of<map_run>() {
+  return "map_run";
+}
+template <>
+const char *name_of<recall_entry>() {
+  return "recall_entry";
+}
+template <>
+const char *name_of<thawed_volume>() {
+  return "thawed_volume";
+}
+template <>
+const char *name_of<snapshot_pair>() {
+  return "snapshot_pair";
+}
+template <>
+const char *name_of<diff_run>() {
+  return "diff_run";
+}
+template <>
+const char *name_of<volume_id>() {
+  return "u32";
+}
 
 class type_lister {
  public:
   explicit type_lister(layouts &all) : all_(all) {}
   std::vector<std::string> types;
   template <class... T>
-  void operator()(T &&...values) { (types.push_back(type_of(values)), ...); }
+  void operator()(T &&...values) {
+    (types.push_back(type_of(values)), ...);
+  }
 
  private:
   static std::string type_of(bool) { return "bool"; }
@@ -49,22 +81,26 @@ class type_lister {
   static std::string type_of(place_kind) { return "place"; }
   static std::string type_of(copy_fate) { return "fate"; }
   template <class Tag, class Rep>
-  static std::string type_of(strong_id<Tag, Rep>) { return sizeof(Rep) == 4 ? "u32" : "u64"; }
+  static std::string type_of(strong_id<Tag, Rep>) {
+    return sizeof(Rep) == 4 ? "u32" : "u64";
+  }
   static std::string type_of(store_chunk) { return "u64"; }
   static std::string type_of(const epoch_id &) { return "epoch"; }
   static std::string type_of(const unique_id &) { return "bytes 16"; }
   template <std::size_t Limit>
-  static std::string type_of(bounded<Limit, std::string>) { return "text " + std::to_string(Limit); }
+  static std::string type_of(bounded<Limit, std::string>) {
+    return "text " + std::to_string(Limit);
+  }
   template <std::size_t Limit, class T>
   std::string type_of(bounded<Limit, std::vector<T>>) {
-    if constexpr (requires(T &t) { t.fields(*this); }) {
+    if constexpr (requires(T & t) { t.fields(*this); }) {
       T item;
       (void)type_of(item);
     }
     return "list " + std::to_string(Limit) + " of " + name_of<T>();
   }
   template <class T>
-    requires requires(T &t, type_lister &l) { t.fields(l); }
+  requires requires(T &t, type_lister &l) { t.fields(l); }
   std::string type_of(T &v) {
     type_lister inner(all_);
     v.fields(inner);
