@@ -36,6 +36,7 @@ class runtime_client final : public volume_client {
                                        std::uint64_t count) override;
   bool finish_read(volume_id volume, snapshot_number number, chunk_no first,
                    const client::read_plan &plan) override;
+  const client::read_watch &watch() const override { return runtime_.watch(); }
   result<wire::diff_reply> diff(volume_id volume, snapshot_number older, snapshot_number newer,
                                 chunk_no first) override;
   bool interrupted() override { return hooks_.interrupted(); }

@@ -27,12 +27,15 @@ result<> snapshot_io::read(std::uint64_t offset, std::span<std::byte> into) {
 result<> snapshot_io::read_piece(std::uint64_t offset, std::span<std::byte> into) {
   const chunk_no first{offset / chunk_bytes_};
   const std::uint64_t count = chunks_in(offset, into.size());
+  if (count == 1)
+    if (auto done = read_hinted(first, offset, into)) return std::move(*done);
   const int rounds = count > 1 ? rounds_together : rounds_one_chunk;
   for (int round = 0; round < rounds; ++round) {
     if (round > 0 && client_.interrupted())
       return fail(errc::shutting_down, "interrupted while reading again");
     const auto where = plan(first, count);
     if (!where) return where.error();
+    if (count == 1) hints_.note(first, {where->seen, where->places[0]});
     const auto outcome = read_places(*where, offset, into);
     // An error counts only if the plan still held: what failed may have been a chunk that had moved.
     if (!client_.finish_read(what_.volume, what_.number, first, *where)) continue;
@@ -42,6 +45,15 @@ result<> snapshot_io::read_piece(std::uint64_t offset, std::span<std::byte> into
   return fail(errc::io,
               "chunk " + std::to_string(first.value) + " of snapshot " + std::to_string(what_.number.value) +
                   " could not be read before the lease ran out, " + std::to_string(rounds) + " times");
+}
+
+std::optional<result<>> snapshot_io::read_hinted(chunk_no chunk, std::uint64_t offset,
+                                                 std::span<std::byte> into) {
+  const auto hint = hints_.find(chunk);
+  if (!hint || hint->seen != client_.watch().changes()) return {};
+  auto outcome = read_place(hint->place, offset, into);
+  if (!client_.watch().still_holds(hint->seen, client_.now())) return {};
+  return outcome;
 }
 
 result<> snapshot_io::read_chunk_by_chunk(std::uint64_t offset, std::span<std::byte> into) {
@@ -77,19 +89,22 @@ result<> snapshot_io::read_places(const read_plan &plan, std::uint64_t offset, s
     const std::size_t count = run_length(plan.places, i);
     const std::uint64_t run_end = (offset / chunk_bytes_ + count) * chunk_bytes_;
     const auto part = into.first(std::min<std::uint64_t>(into.size(), run_end - offset));
-    const client::read_place &place = plan.places[i];
-    result<> outcome;
-    switch (place.kind) {
-      case place_kind::zero: std::memset(part.data(), 0, part.size()); break;
-      case place_kind::origin: outcome = origin_.read(offset, part); break;
-      case place_kind::store: outcome = store_.read(place.chunk, offset % chunk_bytes_, part); break;
-    }
-    if (!outcome) return outcome;
+    if (auto r = read_place(plan.places[i], offset, part); !r) return r;
     into = into.subspan(part.size());
     offset += part.size();
     i += count;
   }
   return {};
+}
+
+result<> snapshot_io::read_place(const client::read_place &place, std::uint64_t offset,
+                                 std::span<std::byte> into) {
+  switch (place.kind) {
+    case place_kind::zero: std::memset(into.data(), 0, into.size()); return {};
+    case place_kind::origin: return origin_.read(offset, into);
+    case place_kind::store: return store_.read(place.chunk, offset % chunk_bytes_, into);
+  }
+  unreachable("a kind of place");
 }
 
 // A zero place is an exception in the store and does not change while the snapshot is open; calling

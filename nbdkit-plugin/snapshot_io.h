@@ -8,6 +8,7 @@
 #include "metaserver/base/block_device.h"
 #include "nbdkit-plugin/chunk_store.h"
 #include "nbdkit-plugin/export_extent.h"
+#include "nbdkit-plugin/place_hints.h"
 #include "nbdkit-plugin/volume_client.h"
 
 namespace csnap::plugin {
@@ -38,6 +39,9 @@ class snapshot_io {
   static constexpr std::uint64_t extent_pieces_max = 64;
 
   result<> read_piece(std::uint64_t offset, std::span<std::byte> into);
+  // Nothing, if where the chunk lies is not known or did not hold until the end of the read.
+  std::optional<result<>> read_hinted(chunk_no chunk, std::uint64_t offset, std::span<std::byte> into);
+  result<> read_place(const client::read_place &place, std::uint64_t offset, std::span<std::byte> into);
   result<> read_chunk_by_chunk(std::uint64_t offset, std::span<std::byte> into);
   result<> read_places(const client::read_plan &plan, std::uint64_t offset, std::span<std::byte> into);
   result<client::read_plan> plan(chunk_no first, std::uint64_t count);
@@ -52,6 +56,7 @@ class snapshot_io {
   block_device &origin_;
   chunk_store &store_;
   volume_client &client_;
+  place_hints hints_;
 };
 
 }  // namespace csnap::plugin

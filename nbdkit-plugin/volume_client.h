@@ -37,6 +37,8 @@ class volume_client {
                                                std::uint64_t count) = 0;
   virtual bool finish_read(volume_id volume, snapshot_number number, chunk_no first,
                            const client::read_plan &plan) = 0;
+  // What a read plan rests on, for reads that need no plan of their own.
+  virtual const client::read_watch &watch() const = 0;
   // Complete from `first` to `next` of the answer.
   virtual result<wire::diff_reply> diff(volume_id volume, snapshot_number older, snapshot_number newer,
                                         chunk_no first) = 0;

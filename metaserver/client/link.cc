@@ -119,7 +119,7 @@ void link::write() {
   });
 }
 
-void link::fail_with(error why) {
+void link::fail_with(const error &why) {
   if (closed_) return;
   close();
   events_.closed(why);

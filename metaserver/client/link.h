@@ -43,7 +43,7 @@ class link : public std::enable_shared_from_this<link> {
   void read();
   result<> take_frames();
   void write();
-  void fail_with(error why);
+  void fail_with(const error &why);
 
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::steady_timer deadline_;

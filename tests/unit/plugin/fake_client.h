@@ -117,6 +117,7 @@ class fake_client final : public plugin::volume_client {
     return fail(errc::unsupported, "this client only writes");
   }
   bool finish_read(volume_id, snapshot_number, chunk_no, const client::read_plan &) override { return false; }
+  const client::read_watch &watch() const override { return no_reads; }
   result<wire::diff_reply> diff(volume_id, snapshot_number, snapshot_number, chunk_no) override {
     return fail(errc::unsupported, "this client only writes");
   }
@@ -143,6 +144,7 @@ class fake_client final : public plugin::volume_client {
     unshared_.insert(e.chunk.value);
   }
 
+  const client::read_watch no_reads{};
   fake_device &origin_, &store_;
   std::mutex mutex_;
   std::condition_variable idle_;

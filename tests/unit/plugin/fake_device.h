@@ -25,15 +25,19 @@ class fake_device final : public block_device {
   std::atomic<unsigned> reads{0}, writes{0}, flushes{0};
   std::atomic<bool> fail_reads{false}, fail_writes{false}, fail_flushes{false};
   std::function<void(std::uint64_t offset, std::uint64_t length)> before_write;  // set before threads start
+  std::function<void()> after_read;                                              // the same
 
   std::uint64_t size_bytes() const override { return bytes_.size(); }
   result<> read(std::uint64_t offset, std::span<std::byte> into) override {
     ++reads;
     std::this_thread::sleep_for(delay_);
     if (fail_reads) return fail(errc::io, "read failed");
-    const std::lock_guard lock(mutex_);
-    check(offset + into.size() <= bytes_.size(), "read out of bounds");
-    std::memcpy(into.data(), bytes_.data() + offset, into.size());
+    {
+      const std::lock_guard lock(mutex_);
+      check(offset + into.size() <= bytes_.size(), "read out of bounds");
+      std::memcpy(into.data(), bytes_.data() + offset, into.size());
+    }
+    if (after_read) after_read();
     return {};
   }
   result<> write(std::uint64_t offset, std::span<const std::byte> from, durability how) override {

@@ -7,7 +7,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <deque>
+#include <thread>
 
 using namespace csnap;
 using namespace csnap::test;
@@ -26,6 +28,7 @@ class scripted_client final : public plugin::volume_client {
   bool fail_when_together = false;  // and all of several chunks
   bool is_gone = false, stop = false;
   std::vector<std::uint64_t> counts;  // of the begin_read calls
+  client::read_watch watched;
   std::deque<wire::diff_reply> differences;
   std::vector<std::uint64_t> asked;  // first chunks of the differences
 
@@ -37,6 +40,7 @@ class scripted_client final : public plugin::volume_client {
     if (is_gone) return plan;
     check(first.value + count <= places.size(), "chunks beyond the snapshot");
     const auto begin = places.begin() + static_cast<std::ptrdiff_t>(first.value);
+    plan.seen = watched.changes();
     plan.places.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
     return plan;
   }
@@ -44,6 +48,7 @@ class scripted_client final : public plugin::volume_client {
     if (fail_when_together && plan.places.size() > 1) return false;
     return failing_finishes-- <= 0;
   }
+  const client::read_watch &watch() const override { return watched; }
   result<wire::diff_reply> diff(volume_id, snapshot_number, snapshot_number, chunk_no first) override {
     asked.push_back(first.value);
     check(!differences.empty(), "one difference too many was asked for");
@@ -125,6 +130,84 @@ TEST_CASE("snapshot_io: a read gathers its chunks from origin, store and nowhere
   f.check_read(chunk + 100, 2 * chunk);
   f.check_read(4 * chunk - 1, 2);
   f.check_read(chunks * chunk - 1001, 1);
+}
+
+TEST_CASE("snapshot_io: where a chunk lies is asked once while nothing changes") {
+  fixture f;
+  f.client.watched.set_lease(boottime_ms{1000});
+  f.place(2, place_kind::store, 9);
+  f.place(3, place_kind::zero);
+  for (int round = 0; round < 3; ++round)
+    for (const std::uint64_t c : {1, 2, 3}) f.check_read(c * chunk + 7, 100);
+  CHECK(f.client.counts.size() == 3);
+
+  f.client.watched.note_change();
+  f.place(1, place_kind::store, 11);
+  f.check_read(chunk, 100);
+  CHECK(f.client.counts.size() == 4);
+
+  f.store_device.fail_reads = true;  // an error of a place that holds is one
+  std::vector<std::byte> into(10);
+  CHECK(f.io.read(chunk, into).error().code == errc::io);
+  CHECK(f.client.counts.size() == 4);
+}
+
+TEST_CASE("snapshot_io: a hint does not outlive a change during the read, nor the lease") {
+  fixture f;
+  f.client.watched.set_lease(boottime_ms{1000});
+  f.check_read(chunk, 100);
+  // The chunk is copied out and overwritten while the origin is read.
+  f.origin.after_read = [&] {
+    if (f.client.places[1].kind != place_kind::origin) return;
+    f.client.watched.note_change();
+    f.place(1, place_kind::store, 7);
+  };
+  f.check_read(chunk, 100);
+  CHECK(f.client.counts.size() == 2);
+  CHECK(f.origin.reads == 2u);
+  CHECK(f.store_device.reads == 1u);
+
+  f.client.watched.set_lease(boottime_ms{0});
+  f.check_read(chunk, 100);
+  CHECK(f.client.counts.size() == 3);
+}
+
+TEST_CASE("snapshot_io: chunks that share a slot of the hints do not take each other's place") {
+  plugin::place_hints hints;
+  const auto at = [](std::uint64_t p) {
+    return plugin::place_hints::hint{1, {place_kind::store, store_chunk{p}}};
+  };
+  CHECK(!hints.find(chunk_no{5}));
+  hints.note(chunk_no{5}, at(50));
+  CHECK(hints.find(chunk_no{5})->place.chunk == store_chunk{50});
+  CHECK(!hints.find(chunk_no{5 + 4096}));
+  hints.note(chunk_no{5 + 4096}, at(60));
+  CHECK(!hints.find(chunk_no{5}));
+  CHECK(hints.find(chunk_no{5 + 4096})->place.chunk == store_chunk{60});
+}
+
+TEST_CASE("snapshot_io: threads never see half of a hint") {
+  plugin::place_hints hints;
+  std::atomic<bool> stop = false;
+  std::atomic<std::uint64_t> torn = 0, found = 0;
+  const auto write = [&](std::uint64_t chunk) {
+    for (std::uint64_t n = 0; !stop; ++n) {
+      hints.note(chunk_no{chunk}, {n, {place_kind::store, store_chunk{chunk + n}}});
+      if (n % 64 == 0) std::this_thread::yield();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (const std::uint64_t c : {7u, 7u + 4096}) threads.emplace_back(write, c);
+  for (int round = 0; found < 50'000'000 && round < 1'000'000'000; ++round)
+    for (const std::uint64_t c : {7u, 7u + 4096})
+      if (const auto h = hints.find(chunk_no{c})) {
+        ++found;
+        if (h->place.chunk.value != c + h->seen) ++torn;
+      }
+  stop = true;
+  for (auto &t : threads) t.join();
+  CHECK(torn == 0);
+  CHECK(found >= 50'000'000);
 }
 
 TEST_CASE("snapshot_io: a long read goes in bounded pieces") {
