@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Stock programs on csnap's exports: fio, qemu-io, qemu-img, qemu-nbd, nbdcopy, nbdinfo. What each shows is its name."""
+"""Stock programs on csnap's exports: fio, qemu-io, qemu-img, qemu-nbd, nbdcopy, nbdinfo."""
 import json
 import os
 import random
@@ -16,7 +16,8 @@ from rig import CHUNK, SLOWNESS, Rig, expect, run, wait_for
 
 def shell(*args, fails=False):
     done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=120 * SLOWNESS)
-    expect((done.returncode != 0) == fails, f"{' '.join(map(str, args))}: exit {done.returncode}: {done.stderr.strip()}")
+    command = " ".join(map(str, args))
+    expect((done.returncode != 0) == fails, f"{command}: exit {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -45,9 +46,10 @@ def fio_verifies_what_it_wrote_across_snapshots():
     with Rig(size=32 << 20, store=128 << 20) as r:
         r.start_server()
         r.start_plugin()
-        job = ["fio", "--name=v", "--ioengine=nbd", f"--uri={r.uri('vol')}", "--size=32m", "--rw=randwrite", "--bs=4k-64k",
-               "--bs_unaligned=0", "--iodepth=16", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1",
-               f"--verify_state_save=0", "--output=" + os.devnull]
+        job = ["fio", "--name=v", "--ioengine=nbd", f"--uri={r.uri('vol')}", "--size=32m", "--rw=randwrite",
+               "--bs=4k-64k", "--bs_unaligned=0", "--iodepth=16", "--verify=crc32c",
+               "--verify_fatal=1", "--do_verify=1",
+               "--verify_state_save=0", "--output=" + os.devnull]
         done = threading.Event()
 
         def create():
@@ -78,7 +80,8 @@ def qemu_io_finds_its_patterns():
         r.tool("create", "vol@s")
         out = qemu_io("vol", "write -P 0x33 0 128k", "write -z 128k 64k", "discard 256k 64k", "write -P 0x44 -f 1M 512",
                       "read -P 0x33 0 128k", "read -P 0 128k 64k", "read -P 0x11 192k 64k", "read -P 0x44 1M 512")
-        out += qemu_io("vol@s", "read -P 0x11 0 65000", "read -P 0x22 65000 3000", "read -P 0x11 68000 512", "read -P 0 1M 512")
+        out += qemu_io("vol@s", "read -P 0x11 0 65000", "read -P 0x22 65000 3000", "read -P 0x11 68000 512",
+                       "read -P 0 1M 512")
         expect("verification failed" not in out, out)
         qemu_io("vol@s", "write -P 0x55 0 512", fails=True)
         r.stop()
@@ -193,7 +196,8 @@ def a_pair_of_snapshots_becomes_a_dirty_bitmap():
         shell("qemu-img", "convert", "-f", "raw", "-O", "qcow2", r.uri("vol@a"), base)
         shell("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", changed)
         shell("qemu-img", "bitmap", "--add", changed, "since-a")
-        shell("qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", "-B", base, "-F", "qcow2", r.uri("vol@a..b"), changed)
+        shell("qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", "-B", base, "-F", "qcow2", r.uri("vol@a..b"),
+              changed)
         with QemuNbd(r, "-r", "-f", "qcow2", "-B", "since-a", changed) as server:
             extents = json.loads(shell("nbdinfo", "--map=qemu:dirty-bitmap:since-a", "--json", server.uri))
         dirty = [(e["offset"], e["length"]) for e in extents if e["type"] == 1]
@@ -261,8 +265,8 @@ def busy_clients_are_killed_a_hundred_times():
             if n % 20 == 0:
                 r.tool("create", f"vol@k{n}")
                 kept = kept or content(r.uri("vol@k0"), r.dir / "kept")
-            client = subprocess.Popen(["qemu-img", "bench", "-w", "-c", "100000", "-d", "32", "-s", "4096", "-o", str(CHUNK),
-                                       "-f", "raw", "-t", "none", r.uri("vol")],
+            client = subprocess.Popen(["qemu-img", "bench", "-w", "-c", "100000", "-d", "32", "-s", "4096",
+                                       "-o", str(CHUNK), "-f", "raw", "-t", "none", r.uri("vol")],
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(0.02 + 0.0008 * n)
             client.send_signal(signal.SIGKILL)
