@@ -43,8 +43,7 @@ result<> node::open_store() {
 }
 
 result<> node::open_volumes() {
-  const auto wait = config_.timeout.count() == 0 ? first_contact : std::min(config_.timeout, first_contact);
-  auto answer = client::call_once(config_.servers, wire::list{}, wait);
+  auto answer = first_answer(wire::list{});
   if (!answer) return answer.error();
   const auto *list = std::get_if<wire::list_reply>(&*answer);
   if (list == nullptr)
@@ -60,6 +59,27 @@ result<> node::open_volumes() {
       return fail(errc::not_found,
                   "device." + name + "=" + device + ": the store has no volume of this name");
   return {};
+}
+
+std::optional<client::agent_options> node::agent() const {
+  if (config_.agent.empty()) return std::nullopt;
+  return client::agent_options{config_.agent, config_.instance, layout_.store};
+}
+
+// Named servers are there or not. An agent is asked by who may have come up before any server: nbdkit then waits,
+// as long as its timeout= allows.
+result<client::answer> node::first_answer(const wire::message &request) const {
+  if (const auto known = agent()) {
+    auto found = client::find_by_agent(*known, std::chrono::seconds(1));
+    if (!found && found.error().code == errc::timed_out) {
+      if (hooks_.log) hooks_.log("waiting: " + found.error().text);
+      found = client::find_by_agent(*known, config_.timeout);
+    }
+    if (!found) return found.error();
+    return client::call_once(client::of_agent(*known), request, first_contact);
+  }
+  const auto wait = config_.timeout.count() == 0 ? first_contact : std::min(config_.timeout, first_contact);
+  return client::call_once(config_.servers, request, wait);
 }
 
 result<std::unique_ptr<opened_device>> node::open_origin(const wire::volume_entry &volume) const {
@@ -92,7 +112,7 @@ void node::start() {
   h.on_drains = [this](std::vector<barrier_drain::drain> drains) { drain_.add(std::move(drains)); };
   h.interrupted = hooks_.interrupted;
   h.log = hooks_.log;
-  client_ = std::make_unique<runtime_client>(config_.servers, io_ends_with_process(),
+  client_ = std::make_unique<runtime_client>(config_.servers, agent(), io_ends_with_process(),
                                              config_.planted_in_machine, config_.timeout, std::move(h));
   barrier_drain::hooks d;
   d.take_drains = [this] { return client_->take_drains(); };

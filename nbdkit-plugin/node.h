@@ -55,6 +55,8 @@ class node {
   node(plugin_config config, hooks h) : config_(std::move(config)), hooks_(std::move(h)) {}
   result<> open_store();
   result<> open_volumes();
+  std::optional<client::agent_options> agent() const;
+  result<client::answer> first_answer(const wire::message &request) const;
   result<std::unique_ptr<opened_device>> open_origin(const wire::volume_entry &volume) const;
   bool io_ends_with_process();
   result<> flush_origin(volume_id volume);

@@ -10,7 +10,9 @@ namespace csnap::plugin {
 
 // One line for each key: bash completion looks for "key=" at the begin of a line.
 const char *const config_help =
-    "server=<ENDPOINT>[,...]  (required) metadata server: unix:PATH or tcp:HOST:PORT\n"
+    "server=<ENDPOINT>[,...]  metadata servers, one of them the master: unix:PATH or tcp:HOST:PORT\n"
+    "agent=unix:<PATH>        or: this node's csnap-agent, which finds the master\n"
+    "instance=<NAME>          the agent's name for the store (default: found by the store itself)\n"
     "store=<DEVICE>           (required) data device of the snapshot store\n"
     "device.<NAME>=<DEVICE>   device of volume NAME on this node (default: as formatted)\n"
     "timeout=<SECONDS>        give up waiting for the server (default 0: never)\n"
@@ -90,8 +92,17 @@ result<> plugin_config::set(std::string_view key, std::string_view value) {
     if (!parsed) return parsed.error();
     parallel = *parsed;
   } else if (key == "agent") {
-    return fail(errc::unsupported,
-                "agent= is not offered yet: name the metadata servers with server=<ENDPOINT>");
+    if (!agent.empty()) return twice();
+    const auto where = client::parse_endpoint(value);
+    if (!where) return where.error();
+    if (where->type != client::endpoint::kind::unix_socket)
+      return fail(errc::invalid,
+                  "agent=" + std::string(value) + " is not on this node: give agent=unix:<PATH>");
+    agent = std::filesystem::absolute(where->path).string();
+  } else if (key == "instance") {
+    if (!instance.empty()) return twice();
+    if (!is_valid_name(value)) return invalid_name("instance", value);
+    instance = value;
   } else if (key == "csnap-planted") {
     plant(*this, value);
   } else {
@@ -105,7 +116,11 @@ result<> plugin_config::complete() const {
     return fail(errc::invalid, std::string("you must supply the ") + what +
                                    " parameter after the plugin name on the command line");
   };
-  if (servers.empty()) return missing("server=<ENDPOINT>");
+  if (servers.empty() && agent.empty()) return missing("server=<ENDPOINT> or agent=unix:<PATH>");
+  if (!servers.empty() && !agent.empty())
+    return fail(errc::invalid, "server= and agent= are given: one of them finds the master");
+  if (!instance.empty() && agent.empty())
+    return fail(errc::invalid, "instance= is a name that an agent knows: give agent=unix:<PATH> too");
   if (store.empty()) return missing("store=<DEVICE>");
   return {};
 }

@@ -23,6 +23,7 @@ enum class parallel_mode : std::uint8_t {
 
 struct plugin_config {
   std::vector<client::endpoint> servers;
+  std::string agent, instance;  // path of its socket, instead of servers
   std::string store;
   std::map<std::string, std::string> devices;  // by volume
   std::chrono::milliseconds timeout{0};        // 0: wait for ever

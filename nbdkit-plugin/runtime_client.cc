@@ -14,10 +14,12 @@ using client::write_verdict;
 
 namespace {
 
-client::runtime_options make_options(std::vector<client::endpoint> servers, bool io_ends_with_process,
+client::runtime_options make_options(std::vector<client::endpoint> servers,
+                                     std::optional<client::agent_options> agent, bool io_ends_with_process,
                                      std::vector<std::string> planted, const runtime_client::hooks &hooks) {
   client::runtime_options options;
   options.servers = std::move(servers);
+  options.agent = std::move(agent);
   options.machine = client::describe_this_process();
   options.machine.io_ends_with_process = io_ends_with_process;
   options.machine.planted = std::move(planted);
@@ -37,11 +39,13 @@ result<T> expect(client::answer a) {
 
 }  // namespace
 
-runtime_client::runtime_client(std::vector<client::endpoint> servers, bool io_ends_with_process,
+runtime_client::runtime_client(std::vector<client::endpoint> servers,
+                               std::optional<client::agent_options> agent, bool io_ends_with_process,
                                std::vector<std::string> planted, std::chrono::milliseconds timeout, hooks h)
     : timeout_(timeout),
       hooks_(std::move(h)),
-      runtime_(make_options(std::move(servers), io_ends_with_process, std::move(planted), hooks_)) {}
+      runtime_(make_options(std::move(servers), std::move(agent), io_ends_with_process, std::move(planted),
+                            hooks_)) {}
 
 result<write_verdict> runtime_client::begin_write(volume_id volume, chunk_no first, std::uint64_t count) {
   write_verdict verdict;

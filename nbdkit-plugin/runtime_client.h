@@ -20,8 +20,10 @@ class runtime_client final : public volume_client {
     std::function<bool()> interrupted;
     std::function<void(const std::string &)> log;
   };
-  runtime_client(std::vector<client::endpoint> servers, bool io_ends_with_process,
-                 std::vector<std::string> planted, std::chrono::milliseconds timeout, hooks h);
+  // The master is among `servers`, or the agent finds it.
+  runtime_client(std::vector<client::endpoint> servers, std::optional<client::agent_options> agent,
+                 bool io_ends_with_process, std::vector<std::string> planted,
+                 std::chrono::milliseconds timeout, hooks h);
   // No I/O of the session may be in flight, and none may follow.
   void say_goodbye() { runtime_.stop(true); }
 

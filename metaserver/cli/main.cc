@@ -28,6 +28,10 @@ void add_verbs(CLI::App &app, command_line &line) {
   app.add_option("--server", line.globals.server,
                  "unix:PATH or tcp:HOST:PORT; several, comma separated, are tried")
       ->envname("CSNAP_SERVER");
+  app.add_option("--agent", line.globals.agent, "Socket of this node's csnap-agent, which finds the master")
+      ->envname("CSNAP_AGENT");
+  app.add_option("--instance", line.globals.instance, "The agent's name for the store, if it knows several")
+      ->envname("CSNAP_INSTANCE");
   app.add_flag("--json", line.globals.json, "Print one JSON document");
   app.add_option("--timeout", line.globals.timeout_seconds, "Seconds to wait for the server")
       ->check(CLI::Range(1u, 86400u))
@@ -37,6 +41,7 @@ void add_verbs(CLI::App &app, command_line &line) {
   add_list_verb(app, line);
   add_diff_verb(app, line);
   add_server_verbs(app, line);
+  add_agent_verbs(app, line);
   add_offline_verbs(app, line);
   add_restore_verb(app, line);
   add_unoffered_verbs(app, line);

@@ -13,15 +13,15 @@
 namespace csnap::cli {
 
 struct global_options {
-  std::string server;  // --server, else CSNAP_SERVER
+  std::string server;           // --server, else CSNAP_SERVER
+  std::string agent, instance;  // --agent, else CSNAP_AGENT
   bool json = false;
   std::uint32_t timeout_seconds = 30;
 };
 
 class master_call {
  public:
-  // Precondition: parse() found the endpoints.
-  master_call(std::vector<client::endpoint> servers, const global_options &globals)
+  master_call(client::server_source servers, const global_options &globals)
       : servers_(std::move(servers)), timeout_(globals.timeout_seconds * 1000) {}
 
   template <class Answer>
@@ -35,11 +35,13 @@ class master_call {
   }
 
  private:
-  std::vector<client::endpoint> servers_;
+  client::server_source servers_;
   std::chrono::milliseconds timeout_;
 };
 
 // Errors: invalid, which is wrong usage.
 result<master_call> find_master(const global_options &globals);
+// The path of the agent's socket. Errors: invalid.
+result<std::string> agent_path(const global_options &globals);
 
 }  // namespace csnap::cli

@@ -24,6 +24,7 @@ void add_snapshot_verbs(CLI::App &app, command_line &line);  // create delete re
 void add_list_verb(CLI::App &app, command_line &line);
 void add_diff_verb(CLI::App &app, command_line &line);
 void add_server_verbs(CLI::App &app, command_line &line);  // status sessions
+void add_agent_verbs(CLI::App &app, command_line &line);   // agent-status instance-start
 void add_format_verb(CLI::App &app, command_line &line);
 void add_offline_verbs(CLI::App &app, command_line &line);  // check dump
 void add_restore_verb(CLI::App &app, command_line &line);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace csnap::client {
 
@@ -77,17 +78,43 @@ class attempt {
 
 }  // namespace
 
-result<answer> call_once(const std::vector<endpoint> &servers, const wire::message &request,
-                         milliseconds timeout) {
+server_source in_turn(std::vector<endpoint> servers) {
   check(!servers.empty(), "a client needs an endpoint");
+  server_source source;
+  source.named = servers;
+  source.next = [servers = std::move(servers), at = std::size_t{0}](steady_clock::time_point) mutable {
+    return result<endpoint>(servers[at++ % servers.size()]);
+  };
+  return source;
+}
+
+server_source of_agent(agent_options agent) {
+  server_source source;
+  source.next = [agent = std::move(agent)](steady_clock::time_point deadline) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    return find_by_agent(agent, std::max(left, milliseconds{1}));
+  };
+  return source;
+}
+
+result<answer> call_once(const server_source &servers, const wire::message &request, milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
   std::string reason = "no server was tried";
   milliseconds pause = pause_min;
   std::optional<endpoint> hint;
   int hints = 0;
+  const std::size_t round = std::max<std::size_t>(servers.named.size(), 1);
   for (std::size_t next = 0; steady_clock::now() < deadline;) {
-    const endpoint where = hint ? *hint : servers[next++ % servers.size()];
-    hint.reset();
+    endpoint where;
+    if (hint) {
+      where = *std::exchange(hint, std::nullopt);
+    } else {
+      auto found = servers.next(deadline);
+      if (!found)
+        return next == 0 ? found.error() : fail(found.error().code, found.error().text + "; last: " + reason);
+      where = std::move(*found);
+      ++next;
+    }
     auto got = attempt(where, request).run(deadline);
     const bool is_last = steady_clock::now() >= deadline;
     if (got) {
@@ -96,7 +123,7 @@ result<answer> call_once(const std::vector<endpoint> &servers, const wire::messa
       if (f->code != errc::not_master && f->code != errc::shutting_down) return fail(f->code, f->text);
       reason = where.text() + ": " + f->text;
       if (const auto there = parse_endpoint(f->address);
-          there && is_loopback(*there) && ++hints <= hints_in_a_row_max) {
+          there && may_follow(*there, servers.named) && ++hints <= hints_in_a_row_max) {
         hint = *there;
         continue;
       }
@@ -107,7 +134,7 @@ result<answer> call_once(const std::vector<endpoint> &servers, const wire::messa
     hints = 0;
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
     std::this_thread::sleep_for(std::clamp(left, milliseconds{0}, pause));
-    if (next % servers.size() == 0) pause = std::min(pause * 2, pause_max);
+    if (next % round == 0) pause = std::min(pause * 2, pause_max);
   }
   return fail(errc::timed_out, "no answer in time; last: " + reason);
 }

@@ -64,6 +64,7 @@ boottime_ms client_machine::next_tick(boottime_ms now) const {
 std::uint64_t client_machine::changes() const { return impl_->changes; }
 bool client_machine::lease_valid(boottime_ms now) const { return impl_->session.lease_valid(now); }
 bool client_machine::has_session() const { return impl_->session.session() != session_id{}; }
+term_id client_machine::term() const { return impl_->session.term(); }
 std::optional<wire::welcome> client_machine::welcome() const { return impl_->session.welcome(); }
 
 // ---- plain requests ----

@@ -93,6 +93,7 @@ class client_machine {
   bool lease_valid(boottime_ms now) const;
   bool has_session() const;
   std::optional<wire::welcome> welcome() const;  // of the newest hello
+  term_id term() const;                          // the highest that was believed
 
   // ---- plain requests, sent again after a reconnect until answered ----
   // For open_volume/open_snapshot use the calls below. Administrative requests carry their own request id.

@@ -33,7 +33,7 @@ constexpr milliseconds good_connection{1000};  // one that lasted so long was no
 }  // namespace
 
 struct client_runtime::impl {
-  impl(client_runtime &r, runtime_options o) : runtime(r), options(std::move(o)) {}
+  impl(client_runtime &r, runtime_options o) : runtime(r), options(std::move(o)), servers(options.servers) {}
 
   client_runtime &runtime;
   const runtime_options options;
@@ -49,11 +49,14 @@ struct client_runtime::impl {
   asio::steady_timer tick_timer{io}, retry_timer{io};
   boottime_ms tick_at;
   std::shared_ptr<link> connection;
+  endpoint target;              // of `connection`
   bool is_up = false;           // the machine knows the connection
   std::string peer;             // of this connection
   bool has_complained = false;  // of a lost one: say when the server has answered again
   steady_clock::time_point up_since;
   std::size_t next_server = 0;
+  std::vector<endpoint> servers;  // to try in turn; with an agent: its last word
+  std::unique_ptr<agent_watch> agent;
   std::string hint;
   int hints_followed = 0;
   milliseconds backoff = backoff_min;
@@ -66,6 +69,8 @@ struct client_runtime::impl {
     if (options.log) options.log(line);
   }
   void connect();
+  void watch_agent();
+  void agent_says(term_id term, const endpoint &where);
   void opened(const endpoint &where);
   void received(const wire::envelope &what);
   void lost(const error &why);
@@ -83,16 +88,44 @@ void client_runtime::impl::connect() {
     const std::lock_guard guard(runtime.mutex_);
     if (leaving && !runtime.machine_->has_session()) return;
   }
-  endpoint where = options.servers[next_server % options.servers.size()];
+  if (servers.empty()) return;  // the agent has not found a master yet
+  endpoint where = servers[next_server % servers.size()];
   const auto hinted = parse_endpoint(hint);
   hint.clear();
-  // TCP carries no proof of who is there: a hint may not lead off this host.
-  if (hinted && is_loopback(*hinted)) where = *hinted;
+  if (hinted && may_follow(*hinted, servers)) where = *hinted;
   else ++next_server;
   connection = std::make_shared<link>(
       io, link::events{[this, where] { opened(where); }, [this](const wire::envelope &e) { received(e); },
                        [this] { pump(); }, [this](const error &e) { lost(e); }});
+  target = where;
   connection->open(where);
+}
+
+void client_runtime::impl::watch_agent() {
+  agent = std::make_unique<agent_watch>(
+      io, *options.agent,
+      agent_watch::events{[this](term_id term, const endpoint &where) { agent_says(term, where); },
+                          [] {},  // who is connected stays so: only the connection shows that it has ended
+                          [this](const error &why) {
+                            const std::lock_guard guard(runtime.mutex_);
+                            if (servers.empty()) last_error = why.text;
+                          }});
+}
+
+void client_runtime::impl::agent_says(term_id term, const endpoint &where) {
+  servers = {where};
+  if (connection && target == where) return;
+  if (connection) {
+    {
+      // The agent may be behind.
+      const std::lock_guard guard(runtime.mutex_);
+      if (is_up && runtime.machine_->term() >= term) return;
+    }
+    connection->close();
+    lost(fail(errc::stale, "the agent says that the master is at " + where.text() + " now"));
+  }
+  backoff = backoff_min;
+  retry_later(true);
 }
 
 void client_runtime::impl::opened(const endpoint &where) {
@@ -203,6 +236,7 @@ void client_runtime::impl::pump() {
 }
 
 void client_runtime::impl::shut_down() {
+  agent.reset();
   if (connection) connection->close();
   connection.reset();
   (void)tick_timer.cancel();
@@ -214,13 +248,14 @@ void client_runtime::impl::shut_down() {
 // ---- the callers' side ----
 
 client_runtime::client_runtime(runtime_options options) {
-  check(!options.servers.empty(), "a client needs an endpoint");
+  check(!options.servers.empty() || options.agent, "a client needs an endpoint, or an agent");
   // Sixteen threads of a connection hold this lock for a moment each, twice for every write: glibc's adaptive kind
   // spins for that moment, where the normal one would put the thread to sleep. Nobody can hold it yet.
   *mutex_.native_handle() = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
   machine_ = std::make_unique<client_machine>(options.machine);
   impl_ = std::make_unique<impl>(*this, std::move(options));
   asio::post(impl_->io, [this] {
+    if (impl_->options.agent) impl_->watch_agent();
     impl_->connect();
     impl_->pump();
   });

@@ -5,6 +5,7 @@
 // `locked` and wait for it to change. Nothing here touches a device.
 #pragma once
 
+#include "metaserver/client/agent_watch.h"
 #include "metaserver/client/client_machine.h"
 #include "metaserver/client/endpoint.h"
 
@@ -21,7 +22,8 @@ unique_id random_unique_id();  // getrandom
 machine_options describe_this_process();
 
 struct runtime_options {
-  std::vector<endpoint> servers;
+  std::vector<endpoint> servers;       // or:
+  std::optional<agent_options> agent;  // says where the master is
   machine_options machine;
   // Called by the network thread, without the lock, after the machine changed: work off take_drains().
   std::function<void()> on_change;
@@ -87,11 +89,22 @@ class client_runtime {
   std::unique_ptr<impl> impl_;
 };
 
-// For the tool: one connection, one request at a time, no session, no thread. Tries the endpoints in turn,
-// follows "not the master, try ADDRESS", and tries again until `timeout` has passed; a request that was sent
-// and lost is sent again with the same id.
-result<answer> call_once(const std::vector<endpoint> &servers, const wire::message &request,
+// Where the tool tries, one place after the other.
+struct server_source {
+  std::function<result<endpoint>(std::chrono::steady_clock::time_point deadline)> next;
+  std::vector<endpoint> named;  // by the user: hints may lead there
+};
+server_source in_turn(std::vector<endpoint> servers);
+server_source of_agent(agent_options agent);
+// For the tool: one connection, one request at a time, no session, no thread. Tries the endpoints in turn, or
+// what the agent says, follows "not the master, try ADDRESS", and tries again until `timeout` has passed; a
+// request that was sent and lost is sent again with the same id.
+result<answer> call_once(const server_source &servers, const wire::message &request,
                          std::chrono::milliseconds timeout);
+inline result<answer> call_once(std::vector<endpoint> servers, const wire::message &request,
+                                std::chrono::milliseconds timeout) {
+  return call_once(in_turn(std::move(servers)), request, timeout);
+}
 
 template <class T>
 result<T> client_runtime::wait_until(

@@ -22,9 +22,14 @@ struct endpoint {
   friend bool operator==(const endpoint &, const endpoint &) = default;
 };
 
-result<endpoint> parse_endpoint(std::string_view text);
+// Where to listen may have port 0: the kernel chooses one.
+enum class port_zero : std::uint8_t { refused, allowed };
+result<endpoint> parse_endpoint(std::string_view text, port_zero zero = port_zero::refused);
 result<std::vector<endpoint>> parse_endpoints(std::string_view comma_separated);
 // TCP is plain text: it is offered on loopback only, until TLS comes.
 bool is_loopback(const endpoint &e);
+// "Not the master, try there": TCP carries no proof of who said it, so it may lead to this host, or to another
+// port of a host that was named to us, and nowhere else.
+bool may_follow(const endpoint &hint, const std::vector<endpoint> &named);
 
 }  // namespace csnap::client

@@ -49,8 +49,8 @@ result<> remove_stale_socket(const client::endpoint &where) {
 }  // namespace
 
 result<std::unique_ptr<listener>> listener::open(asio::io_context &io, const client::endpoint &where,
-                                                 on_accept accepted) {
-  std::unique_ptr<listener> made(new listener(io, where, std::move(accepted)));
+                                                 on_accept accepted, bool insecure) {
+  std::unique_ptr<listener> made(new listener(io, where, std::move(accepted), insecure));
   const result<> opened =
       where.type == client::endpoint::kind::unix_socket ? made->open_unix() : made->open_tcp();
   if (!opened) return opened.error();
@@ -77,18 +77,34 @@ result<> listener::open_unix() {
 }
 
 result<> listener::open_tcp() {
-  if (!client::is_loopback(where_))
-    return fail(errc::unsupported, "cannot listen on " + where_.text() +
-                                       ": plain TCP is served on loopback only " +
-                                       "until TLS is offered; use unix:PATH or tcp:127.0.0.1:PORT");
+  if (!insecure_ && !client::is_loopback(where_))
+    return fail(errc::unsupported,
+                "cannot listen on " + where_.text() +
+                    ": plain TCP is served on loopback only until TLS is offered; use unix:PATH or "
+                    "tcp:127.0.0.1:PORT, or --insecure on a network where everybody may do everything");
   asio::ip::tcp::resolver resolver(acceptor_.get_executor());
   error_code failed;
   const auto found = resolver.resolve(where_.host, std::to_string(where_.port), failed);
   if (failed) return failed_at(where_, failed);
   // A name is only as good as what it resolves to.
   for (const auto &entry : found)
-    if (entry.endpoint().address().is_loopback()) return bind_and_listen(entry.endpoint());
+    if (insecure_ || entry.endpoint().address().is_loopback()) return bind_tcp(entry.endpoint());
   return fail(errc::unsupported, "cannot listen on " + where_.text() + ": its address is not a loopback one");
+}
+
+// Others are told where we listen: an address that means another host to them, or port 0, is no place.
+result<> listener::bind_tcp(const asio::ip::tcp::endpoint &address) {
+  if (address.address().is_unspecified())
+    return fail(errc::invalid, "cannot listen on " + where_.text() +
+                                   ": name the one address at which the other nodes reach this server");
+  if (const auto bound = bind_and_listen(address); !bound) return bound;
+  error_code failed;
+  const auto local = acceptor_.local_endpoint(failed);
+  if (failed) return failed_at(where_, failed);
+  asio::ip::tcp::endpoint with_port;
+  std::memcpy(with_port.data(), local.data(), std::min(local.size(), with_port.capacity()));
+  where_.port = with_port.port();
+  return {};
 }
 
 result<> listener::bind_and_listen(const asio::generic::stream_protocol::endpoint &address) {

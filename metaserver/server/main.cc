@@ -23,7 +23,7 @@ constexpr int wrong_usage = 2;
 struct command_line {
   server_options options;
   std::vector<std::string> listen;
-  std::string election = "file", cache = "64M", log_level = "info";
+  std::string agent, election = "file", cache = "64M", log_level = "info";
   std::uint32_t handshake_ms = wire::handshake_deadline_ms, frame_ms = wire::frame_deadline_ms;
 };
 
@@ -32,10 +32,16 @@ void describe(CLI::App &app, command_line &line) {
       ->required();
   app.add_option("--metadata", line.options.metadata,
                  "Device of the store's metadata, if it is a separate one");
-  app.add_option("--listen", line.listen, "unix:PATH or tcp:127.0.0.1:PORT; may be given several times")
+  app.add_option(
+         "--listen", line.listen,
+         "unix:PATH or tcp:HOST:PORT (port 0: any); may be given several times; clients are told the first")
       ->required()
       ->take_all()
       ->allow_extra_args(false);
+  app.add_option("--agent", line.agent,
+                 "unix:PATH of this node's csnap-agent, to be told at once who is the master");
+  app.add_flag("--insecure", line.options.insecure,
+               "Serve plain TCP on addresses that are not loopback: whoever reaches them may do everything");
   app.add_option("--election", line.election, "Who decides which server is the master")
       ->capture_default_str();
   app.add_option("--node", line.options.node, "Number of this node in the store")->capture_default_str();
@@ -48,14 +54,21 @@ void describe(CLI::App &app, command_line &line) {
   app.add_option("--connections-max", line.options.connections_max)->group("");
   app.footer(
       "Example: csnap-metaserver --store /dev/sdc --listen unix:/run/csnap.sock\n"
-      "Plain TCP is served on loopback only until TLS is offered.");
+      "Plain TCP is served on loopback only, unless --insecure is given, until TLS is offered.");
 }
 
 result<> interpret(command_line &line) {
   for (const std::string &text : line.listen) {
-    const auto where = client::parse_endpoint(text);
+    const auto where = client::parse_endpoint(text, client::port_zero::allowed);
     if (!where) return where.error();
     line.options.listen.push_back(*where);
+  }
+  if (!line.agent.empty()) {
+    const auto where = client::parse_endpoint(line.agent);
+    if (!where) return where.error();
+    if (where->type != client::endpoint::kind::unix_socket)
+      return fail(errc::invalid, "--agent " + line.agent + " is not on this node: give --agent unix:PATH");
+    line.options.agent = where->path;
   }
   if (line.election != "file")
     return fail(errc::unsupported, "--election " + line.election + " is not offered yet: use file");

@@ -98,7 +98,8 @@ result<> metaserver::open_election() {
 
 result<> metaserver::listen() {
   for (const client::endpoint &where : options_.listen) {
-    auto opened = listener::open(io_, where, [this](connection::socket peer) { accepted(std::move(peer)); });
+    auto opened = listener::open(
+        io_, where, [this](connection::socket peer) { accepted(std::move(peer)); }, options_.insecure);
     if (!opened) return opened.error();
     listeners_.push_back(std::move(*opened));
   }
@@ -138,6 +139,14 @@ void metaserver::elected(std::uint64_t term_counter) {
   around_.emplace(io_, !election_->can_split());
   peers &others = *this;
   master_ = std::make_unique<master>(*around_, std::move(*engine), *metadata_, others, std::move(options));
+  if (!options_.agent.empty()) {
+    wire::agent::announce word;
+    word.store = shape_.store;
+    word.term_counter = master_->term().counter;
+    word.term_node = master_->term().node;
+    word.address = address();
+    announcer_.emplace(io_, options_.agent, std::move(word));
+  }
   log(log_level::info,
       "master of store " + csnap::to_text(shape_.store) + " in term " + csnap::to_text(master_->term()));
 }
@@ -183,6 +192,7 @@ void metaserver::hang_up(core::connection_id who, const std::string &reason) {
 void metaserver::stop(int signal_number) {
   log(log_level::info, "stopping on signal " + std::to_string(signal_number));
   for (const auto &each : listeners_) each->stop();
+  announcer_.reset();
   if (!master_) {
     election_->release();
     return io_.stop();

@@ -7,6 +7,7 @@
 
 #include "metaserver/device/open_device.h"
 #include "metaserver/election/election.h"
+#include "metaserver/server/announcer.h"
 #include "metaserver/server/asio_environment.h"
 #include "metaserver/server/connection.h"
 #include "metaserver/server/listener.h"
@@ -31,6 +32,8 @@ struct server_options {
   std::string metadata;  // empty: on the store
   std::string lock;      // for stores that are NBD exports
   std::vector<client::endpoint> listen;
+  std::string agent;      // path of this node's agent, which is told who is the master; empty: none
+  bool insecure = false;  // plain TCP on addresses that are not loopback
   std::uint32_t node = 0;
   std::size_t cache_bytes = 64u << 20;
   std::size_t connections_max = wire::connections_max;
@@ -76,6 +79,7 @@ class metaserver final : connection_owner, peers {
   limited_log peer_log_;
   std::unique_ptr<election> election_;
   std::unique_ptr<standby> standby_;
+  std::optional<announcer> announcer_;      // of the master
   std::optional<asio_environment> around_;  // of the master
   std::unique_ptr<master> master_;          // null: standby
 };

@@ -8,6 +8,7 @@
 #include "metaserver/wire/frame.h"
 
 #include "tests/fuzz/sample_store.h"
+#include "tests/unit/wire/agent_message_filler.h"
 #include "tests/unit/wire/message_filler.h"
 
 #include <cstdio>
@@ -179,6 +180,10 @@ int main(int argc, char **argv) {
   for (std::size_t type = 0; type < wire::message_types; ++type) {
     const auto e = wire::random_envelope(type, 3);
     write(directory + "/frame/" + wire::message_name(e.body), wire::encode_frame(e));
+  }
+  for (std::size_t type = 0; type < wire::agent::message_types; ++type) {
+    const auto m = wire::agent::random_message(type, 3);
+    write(directory + "/agent/" + wire::agent::message_name(m), wire::agent::encode_frame(m));
   }
   write_records(directory + "/record");
   write_blocks(directory + "/block");

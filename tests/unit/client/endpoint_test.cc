@@ -29,3 +29,19 @@ TEST_CASE("endpoint: loopback is told from names that look like it") {
   REQUIRE_FALSE(is_loopback(*parse_endpoint("tcp:127.example.org:1")));
   REQUIRE_FALSE(is_loopback(*parse_endpoint("tcp:10.0.0.1:1")));
 }
+
+TEST_CASE("endpoint: port 0 is a place to listen, and no place to connect to") {
+  REQUIRE_FALSE(parse_endpoint("tcp:127.0.0.1:0"));
+  const auto any = parse_endpoint("tcp:127.0.0.1:0", port_zero::allowed);
+  REQUIRE(any);
+  REQUIRE(any->port == 0);
+  REQUIRE_FALSE(parse_endpoint("tcp:127.0.0.1:", port_zero::allowed));
+}
+
+TEST_CASE("endpoint: a hint leads to this host or to one that was named, not elsewhere") {
+  const auto named = *parse_endpoints("unix:/a,tcp:10.0.0.1:7000");
+  REQUIRE(may_follow(*parse_endpoint("tcp:127.0.0.1:1"), named));
+  REQUIRE(may_follow(*parse_endpoint("unix:/b"), named));
+  REQUIRE(may_follow(*parse_endpoint("tcp:10.0.0.1:1"), named));
+  REQUIRE_FALSE(may_follow(*parse_endpoint("tcp:10.0.0.2:7000"), named));
+}

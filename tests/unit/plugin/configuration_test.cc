@@ -37,8 +37,8 @@ TEST_CASE("plugin_config: bad parameters are refused") {
   const std::pair<const char *, const char *> bad[] = {
       {"server", ""},    {"server", "foo:bar"},      {"server", "unix:"}, {"store", ""},
       {"device.", "x"},  {"device.a..b", "x"},       {"device.a/b", "x"}, {"timeout", "-1"},
-      {"timeout", "1x"}, {"timeout", "99999999999"}, {"parallel", "yes"}, {"agent", "unix:/x"},
-      {"volume", "x"}};
+      {"timeout", "1x"}, {"timeout", "99999999999"}, {"parallel", "yes"}, {"agent", "tcp:127.0.0.1:1"},
+      {"agent", "/x"},   {"instance", "a/b"},        {"volume", "x"}};
   for (const auto &[key, value] : bad) {
     INFO(key << "=" << value);
     plugin_config c;
@@ -58,10 +58,28 @@ TEST_CASE("plugin_config: nothing is given twice, and what is required is asked 
   CHECK_FALSE(c.set("device.v", "/c").has_value());
 }
 
+TEST_CASE("plugin_config: the master is found by a list or by an agent, not by both") {
+  plugin_config c;
+  REQUIRE(c.set("store", "/a"));
+  CHECK(c.complete().error().text.find("agent=") != std::string::npos);
+  REQUIRE(c.set("agent", "unix:run/agent.sock"));
+  CHECK(c.agent == std::filesystem::current_path().string() + "/run/agent.sock");
+  REQUIRE(c.set("instance", "main"));
+  CHECK(c.complete());
+  CHECK_FALSE(c.set("agent", "unix:/b"));
+  REQUIRE(c.set("server", "unix:/s"));
+  CHECK_FALSE(c.complete());
+  plugin_config name_only;
+  REQUIRE(name_only.set("store", "/a"));
+  REQUIRE(name_only.set("server", "unix:/s"));
+  REQUIRE(name_only.set("instance", "main"));
+  CHECK_FALSE(name_only.complete());
+}
+
 TEST_CASE("plugin_config: each line of the help begins with a key, for the shell's completion") {
   std::string help = config_help;
   REQUIRE(help.back() == '\n');
-  for (const char *key : {"server=", "store=", "timeout=", "parallel="})
+  for (const char *key : {"server=", "agent=", "instance=", "store=", "timeout=", "parallel="})
     CHECK(("\n" + help).find(std::string("\n") + key) != std::string::npos);
   for (std::size_t at = 0; at < help.size(); at = help.find('\n', at) + 1)
     CHECK(help.find('\n', at) - at < 90);

@@ -4,6 +4,7 @@
 // types and limits in the document are compared with what the message's `fields` says.
 #include "metaserver/wire/frame.h"
 
+#include "tests/unit/wire/agent_message_filler.h"
 #include "tests/unit/wire/message_filler.h"
 
 #include <catch2/catch.hpp>
@@ -118,6 +119,12 @@ layouts layouts_in_code() {
     type_lister list(all);
     std::visit([&](auto &body) { body.fields(list); }, m);
     all[std::to_string(i + 1) + " " + message_name(m)] = list.types;
+  }
+  for (std::size_t i = 0; i < agent::message_types; ++i) {
+    agent::message m = agent::default_message(i);
+    type_lister list(all);
+    std::visit([&](auto &body) { body.fields(list); }, m);
+    all["agent " + std::to_string(i + 1) + " " + agent::message_name(m)] = list.types;
   }
   return all;
 }

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A connection to a server that says hello, as a tool does: the welcome shows that it is the master, in which
+// term and of which store. It stays open: its end, or a ping without an answer, shows that the master is gone.
+#pragma once
+
+#include "metaserver/client/client_runtime.h"
+#include "metaserver/client/link.h"
+
+#include <functional>
+#include <memory>
+
+namespace csnap::agent {
+
+class server_probe {
+ public:
+  struct events {
+    std::function<void(const unique_id &store, term_id)> welcomed;
+    std::function<void(term_id)> pinged;
+    std::function<void(term_id, const std::string &hint)> refused;
+    std::function<void(const error &)> failed;
+  };
+  server_probe(boost::asio::io_context &io, const client::endpoint &where, events e);
+  ~server_probe() { close(); }
+  server_probe(const server_probe &) = delete;
+  server_probe &operator=(const server_probe &) = delete;
+
+  void ping();
+  void close() { link_->close(); }  // no callback follows
+
+ private:
+  void say_hello();
+  void received(const wire::envelope &what);
+
+  const events events_;
+  std::uint64_t last_request_ = 0;
+  bool is_welcome_ = false;
+  std::shared_ptr<client::link> link_;
+};
+
+}  // namespace csnap::agent
