@@ -74,15 +74,16 @@ space_usage engine::usage() const {
 // ---- room ----
 // Three levels of free pages: what the next checkpoint needs is never touched by a record; what one message
 // needs must be free at once, or the checkpoint comes first; and records that make the trees grow stop while
-// there is still enough for all that shrinks them.
+// there is still enough for all that shrinks them. In a store that is small for this, or for a master that knows
+// nothing about its predecessors and has few areas, parts of what it may allocate from must do.
 
 std::uint64_t engine::impl::pages_per_message() const {
-  return std::min(message_pages_max, state->shape.page_count / 8);
+  return std::min(message_pages_max, state->pages.allowed_count() / 8);
 }
 
 bool engine::impl::may_grow() const {
   const std::uint64_t reserve = state->pages_for_maps() + pages_per_message() +
-                                std::min(growth_pages_max, state->shape.page_count / 16);
+                                std::min(growth_pages_max, state->pages.allowed_count() / 16);
   return state->pages.free_count() + state->pages.held_count() >= reserve;
 }
 

@@ -32,6 +32,12 @@ void page_space::allow(const area_set &areas) {
   next_ = ours_.empty() ? 0 : ours_[0].first;
 }
 
+std::uint64_t page_space::allowed_count() const {
+  std::uint64_t count = 0;
+  for (const auto &range : ours_) count += range.count;
+  return count;
+}
+
 bool page_space::is_ours(std::uint64_t page) const {
   auto range = std::upper_bound(ours_.begin(), ours_.end(), page,
                                 [](std::uint64_t p, const space_map::run &r) { return p < r.first; });

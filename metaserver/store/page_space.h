@@ -34,6 +34,7 @@ class page_space {
 
   std::uint64_t generation() const { return generation_; }
   term_id term() const { return term_; }
+  std::uint64_t allowed_count() const;                      // all pages of the areas that are ours
   std::uint64_t free_count() const { return free_count_; }  // can be allocated at once
   std::uint64_t held_count() const { return held_.size() + held_by_checkpoint_.size(); }
   // Pages whose bit is busy but which the next root calls free.
