@@ -42,6 +42,7 @@ void add_verbs(CLI::App &app, command_line &line) {
   add_diff_verb(app, line);
   add_server_verbs(app, line);
   add_agent_verbs(app, line);
+  add_control_verbs(app, line);
   add_offline_verbs(app, line);
   add_restore_verb(app, line);
   add_unoffered_verbs(app, line);

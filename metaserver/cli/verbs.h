@@ -23,8 +23,9 @@ struct command_line {
 void add_snapshot_verbs(CLI::App &app, command_line &line);  // create delete rename
 void add_list_verb(CLI::App &app, command_line &line);
 void add_diff_verb(CLI::App &app, command_line &line);
-void add_server_verbs(CLI::App &app, command_line &line);  // status sessions
-void add_agent_verbs(CLI::App &app, command_line &line);   // agent-status instance-start
+void add_server_verbs(CLI::App &app, command_line &line);   // status sessions
+void add_agent_verbs(CLI::App &app, command_line &line);    // agent-status instance-start
+void add_control_verbs(CLI::App &app, command_line &line);  // role promote demote pid fence-confirm
 void add_format_verb(CLI::App &app, command_line &line);
 void add_offline_verbs(CLI::App &app, command_line &line);  // check dump
 void add_restore_verb(CLI::App &app, command_line &line);

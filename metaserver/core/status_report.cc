@@ -40,7 +40,7 @@ std::vector<std::string> server_core::impl::conditions() const {
     const auto &info = engine_.sessions().at(id);
     out.push_back("session " + std::to_string(id.value) + " of " + info.node + " (pid " +
                   std::to_string(info.pid) + ") has expired and holds " + std::to_string(s.chunks_reserved) +
-                  " chunks; creates of its volumes fail: start its node again, or fence it and confirm that");
+                  " chunks; creates of its volumes fail until it comes back or its end is proven");
   }
   for (const auto &[id, b] : barriers_.all())
     if (b.now == barrier::phase::waiting) out.push_back("a create waits for a client that cannot be reached");

@@ -5,6 +5,8 @@
 // (docs/architecture.md).
 #pragma once
 
+#include "metaserver/base/ids.h"
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -19,11 +21,15 @@ class election {
     std::function<void(std::uint64_t term_counter)> acquired;
     // Called at most once: this process is not elected, or not any more; acknowledge nothing from now on.
     std::function<void(const std::string &why)> lost;
+    // Another server says that it is the master: where standbys send clients. May be empty.
+    std::function<void(const std::string &address, term_id term)> announced = {};
   };
 
   virtual ~election() = default;
   // Becomes a candidate and stays one until elected or released. Returns at once.
   virtual void acquire(events what_happens) = 0;
+  // To the other candidates: this process is the master now, here. (The store has it too.)
+  virtual void announce(const std::string &, term_id) {}
   // No event is called any more; the next in line may be elected.
   virtual void release() = 0;
   // True when two processes can believe at once that they are elected: then the master proves its term from

@@ -56,8 +56,11 @@ store_lock::~store_lock() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-result<bool> store_lock::try_lock() {
-  struct flock request = lock_request(F_WRLCK);
+result<bool> store_lock::try_lock() { return try_type(F_WRLCK); }
+result<bool> store_lock::try_share() { return try_type(F_RDLCK); }
+
+result<bool> store_lock::try_type(short type) {
+  struct flock request = lock_request(type);
   if (::fcntl(fd_, F_OFD_SETLK, &request) == 0) return true;
   if (errno == EAGAIN || errno == EACCES || errno == EINTR) return false;
   return fail(errc::io, path_ + ": cannot take the master's lock: " + std::strerror(errno));

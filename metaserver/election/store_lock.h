@@ -28,9 +28,13 @@ class store_lock {
 
   // True when this object holds the lock now. Errors: io (locks do not work there).
   result<bool> try_lock();
+  // The same, but beside others that share it. A master whose election is not this lock shares it, so that the
+  // offline verbs and the `file` election on its host keep out.
+  result<bool> try_share();
   void unlock();
 
  private:
+  result<bool> try_type(short type);
   store_lock(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
 
   int fd_;

@@ -24,6 +24,7 @@ struct command_line {
   server_options options;
   std::vector<std::string> listen;
   std::string agent, election = "file", cache = "64M", log_level = "info";
+  std::uint32_t unsafe_dead_after = 0;
   std::uint32_t handshake_ms = wire::handshake_deadline_ms, frame_ms = wire::frame_deadline_ms;
 };
 
@@ -42,11 +43,18 @@ void describe(CLI::App &app, command_line &line) {
                  "unix:PATH of this node's csnap-agent, to be told at once who is the master");
   app.add_flag("--insecure", line.options.insecure,
                "Serve plain TCP on addresses that are not loopback: whoever reaches them may do everything");
-  app.add_option("--election", line.election, "Who decides which server is the master")
+  app.add_option("--election", line.election,
+                 "Who decides which server is the master: file, pacemaker or corosync")
       ->capture_default_str();
+  app.add_option("--control", line.options.control,
+                 "Socket for orders to this server (csnap role, promote ...)");
   app.add_option("--node", line.options.node, "Number of this node in the store")->capture_default_str();
   app.add_option("--cache", line.cache, "Memory for index pages")->capture_default_str();
   app.add_option("--lock", line.options.lock, "File for the master's lock, for stores that are NBD exports");
+  app.add_option("--fence", line.options.proof.command,
+                 "Command that ends the I/O of the node that is its last argument, and succeeds only then");
+  app.add_option("--unsafe-dead-after", line.unsafe_dead_after,
+                 "UNSAFE: seconds after which a vanished client counts as dead without any proof");
   app.add_option("--log-level", line.log_level, "error, warning or info")->capture_default_str();
   // For tests: the real ones are longer than a test should take.
   app.add_option("--handshake-deadline-ms", line.handshake_ms)->group("");
@@ -70,13 +78,17 @@ result<> interpret(command_line &line) {
       return fail(errc::invalid, "--agent " + line.agent + " is not on this node: give --agent unix:PATH");
     line.options.agent = where->path;
   }
-  if (line.election != "file")
-    return fail(errc::unsupported, "--election " + line.election + " is not offered yet: use file");
+  if (line.election == "pacemaker") line.options.election = election_engine::pacemaker;
+  else if (line.election == "corosync") line.options.election = election_engine::corosync;
+  else if (line.election != "file")
+    return fail(errc::unsupported,
+                "--election " + line.election + " is not offered: use file, pacemaker or corosync");
   const auto cache = parse_size(line.cache);
   if (!cache) return cache.error();
   if (*cache < (1u << 20))
     return fail(errc::invalid, "--cache " + line.cache + " is too small: give 1M at least");
   line.options.cache_bytes = *cache;
+  line.options.proof.unsafe_after_ms = std::int64_t{line.unsafe_dead_after} * 1000;
   const auto level = parse_log_level(line.log_level);
   if (!level) return level.error();
   set_log_level(*level);

@@ -28,6 +28,7 @@ master::master(server_environment &around, std::unique_ptr<store::engine> engine
     : around_(around),
       peers_(others),
       about_(std::move(options.about)),
+      more_conditions_(std::move(options.more_conditions)),
       began_(around.now()),
       engine_(std::move(engine)),
       core_(*engine_, options_of_core(around, std::move(options.planted_in_core)), began_),
@@ -67,7 +68,9 @@ bool master::answer_report(core::connection_id from, const wire::envelope &what)
   const bool is_status = std::holds_alternative<wire::status>(what.body);
   if (!is_status && !std::holds_alternative<wire::sessions>(what.body)) return false;
   const boottime_ms now = around_.now();
-  const core::core_status status = core_.status(now);
+  core::core_status status = core_.status(now);
+  if (more_conditions_)
+    for (auto &each : more_conditions_(status.sessions)) status.conditions.push_back(std::move(each));
   about_.uptime_seconds = (now.value - began_.value) / 1000;
   wire::report report;
   report.json = is_status ? status_json(*engine_, status, about_) : sessions_json(status.sessions);
@@ -77,6 +80,24 @@ bool master::answer_report(core::connection_id from, const wire::envelope &what)
   answer.body = std::move(report);
   peers_.send(from, answer);
   return true;
+}
+
+void master::predecessors_died() {
+  if (finishing_) return;
+  engine_->predecessors_died();
+  after_input();
+}
+
+void master::prove(std::function<void()> then) {
+  if (finishing_) return;
+  if (proof_) proof_->look(std::move(then));
+  else then();
+}
+
+void master::sessions_died(const std::vector<session_id> &dead) {
+  if (finishing_) return;
+  for (const session_id id : dead) core_.session_died(id, around_.now());
+  after_input();
 }
 
 void master::connection_lost(core::connection_id who) {
@@ -103,6 +124,7 @@ void master::carry_out(const core::output &what) {
     const auto session = engine_->sessions().find(process->session);
     if (session != engine_->sessions().end() && session->second.io_ends_with_process)
       around_.watch(*process, [this](session_id gone) {
+        if (finishing_) return;
         core_.session_died(gone, around_.now());
         after_input();
       });

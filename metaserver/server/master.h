@@ -35,6 +35,8 @@ class peers {
 
 struct master_options {
   server_description about;
+  // What else needs attention, for `csnap status`. May be empty.
+  std::function<std::vector<std::string>(const std::vector<core::session_status> &)> more_conditions;
   bool election_can_split = false;           // then every answer waits for proof of mastership (rule 9)
   std::vector<std::string> planted_in_core;  // for the tests that must find them; off in production
   planted_mistakes planted;
@@ -54,6 +56,15 @@ class master {
   // Takes nothing any more, commits what was taken, makes the last checkpoint.
   void finish(std::function<void()> finished);
   term_id term() const { return engine_->term(); }
+  // Calls `then`, now or later, if this is still the newest master; stops if not. Perhaps not at all when busy.
+  void prove(std::function<void()> then);
+  std::vector<core::session_status> sessions() const { return core_.status(around_.now()).sessions; }
+  // Proof: no I/O of these is in flight, and none will be.
+  void sessions_died(const std::vector<session_id> &dead);
+  // Proof that came after the takeover: no earlier master can write any more.
+  void predecessors_died();
+  // For reading only.
+  store::engine &engine() { return *engine_; }
 
  private:
   void after_input();
@@ -65,6 +76,7 @@ class master {
   server_environment &around_;
   peers &peers_;
   server_description about_;
+  const std::function<std::vector<std::string>(const std::vector<core::session_status> &)> more_conditions_;
   const boottime_ms began_;
   std::unique_ptr<store::engine> engine_;
   core::server_core core_;

@@ -3,6 +3,7 @@
 
 #include "metaserver/base/check.h"
 #include "metaserver/client/client_runtime.h"
+#include "metaserver/election/corosync_election.h"
 #include "metaserver/election/file_election.h"
 
 #include <csignal>
@@ -34,7 +35,8 @@ result<> check_data_device(const std::string &where, const store::geometry &shap
 
 result<std::unique_ptr<metaserver>> metaserver::start(asio::io_context &io, server_options options) {
   std::unique_ptr<metaserver> made(new metaserver(io, std::move(options)));
-  for (const auto step : {&metaserver::open_store, &metaserver::open_election, &metaserver::listen})
+  for (const auto step :
+       {&metaserver::open_store, &metaserver::open_election, &metaserver::listen, &metaserver::open_control})
     if (const result<> done = (*made.get().*step)(); !done) return done.error();
 
   metaserver &self = *made;
@@ -45,9 +47,16 @@ result<std::unique_ptr<metaserver>> metaserver::start(asio::io_context &io, serv
     if (!failed) self.stop(number);
   });
   for (const auto &each : self.listeners_) each->start();
+  if (self.control_) self.control_->start();
   self.election_->acquire(
       {[&self](std::uint64_t counter) { self.elected(counter); },
-       [](const std::string &why) { stop_at_once("the election failed", fail(errc::io, why)); }});
+       [](const std::string &why) { stop_at_once("this server is not elected", fail(errc::io, why)); },
+       [&self](const std::string &address, term_id term) {
+         store::master_record said;
+         said.address = address;
+         said.term = term;
+         self.standby_->learn(std::move(said));
+       }});
   return made;
 }
 
@@ -82,6 +91,8 @@ result<> metaserver::open_store() {
 
 // The lock is on what two masters would both write: the metadata.
 result<> metaserver::open_election() {
+  if (options_.election == election_engine::pacemaker) return open_told_election();
+  if (options_.election == election_engine::corosync) return open_corosync();
   const bool remote = is_nbd(metadata_name());
   if (remote && options_.lock.empty())
     return fail(errc::invalid, metadata_name() +
@@ -93,6 +104,44 @@ result<> metaserver::open_election() {
   auto lock = store_lock::open(remote ? options_.lock : metadata_name(), remote);
   if (!lock) return lock.error();
   election_ = std::make_unique<file_election>(io_, std::move(*lock));
+  return {};
+}
+
+result<> metaserver::open_told_election() {
+  if (options_.control.empty())
+    return fail(errc::invalid,
+                "--election pacemaker needs --control PATH, where the server is told its role");
+  if (!options_.lock.empty())
+    return fail(errc::invalid, "--lock is for --election file: here the cluster manager elects");
+  std::optional<store_lock> lock;
+  if (!is_nbd(metadata_name())) {
+    auto opened = store_lock::open(metadata_name(), false);
+    if (!opened) return opened.error();
+    lock.emplace(std::move(*opened));
+  }
+  auto made = std::make_unique<told_election>(std::move(lock));
+  told_ = made.get();
+  election_ = std::move(made);
+  return {};
+}
+
+// One group for each store: servers of different stores elect apart.
+result<> metaserver::open_corosync() {
+  if (!options_.lock.empty())
+    return fail(errc::invalid, "--lock is for --election file: here the group of servers elects");
+  auto opened = open_corosync_election(io_, "csnap " + csnap::to_text(shape_.store));
+  if (!opened) return opened.error();
+  election_ = std::move(*opened);
+  return {};
+}
+
+result<> metaserver::open_control() {
+  if (options_.control.empty()) return {};
+  auto opened = control_socket::open(
+      io_, options_.control,
+      [this](const std::string &line, const control_socket::reply &answer) { ordered(line, answer); });
+  if (!opened) return opened.error();
+  control_ = std::move(*opened);
   return {};
 }
 
@@ -136,6 +185,11 @@ void metaserver::elected(std::uint64_t term_counter) {
   options.about.address = address();
   options.about.node = options_.node;
   options.election_can_split = election_->can_split();
+  proof_.emplace(io_, options_.proof, client::describe_this_process().node,
+                 [this](const std::vector<session_id> &dead) { master_->sessions_died(dead); });
+  options.more_conditions = [this](const std::vector<core::session_status> &sessions) {
+    return proof_->conditions(sessions);
+  };
   around_.emplace(io_, !election_->can_split());
   peers &others = *this;
   master_ = std::make_unique<master>(*around_, std::move(*engine), *metadata_, others, std::move(options));
@@ -149,6 +203,21 @@ void metaserver::elected(std::uint64_t term_counter) {
   }
   log(log_level::info,
       "master of store " + csnap::to_text(shape_.store) + " in term " + csnap::to_text(master_->term()));
+  election_->announce(address(), master_->term());
+  look_every_second();
+}
+
+void metaserver::look_every_second() {
+  look_.expires_after(std::chrono::seconds(1));
+  look_.async_wait([this](const boost::system::error_code &cancelled) {
+    if (cancelled) return;
+    // Only who is the master may have a node fenced.
+    master_->prove([this] {
+      proof_->look(
+          master_->sessions(), [this] { return master_->sessions(); }, client::boottime_now().value);
+    });
+    look_every_second();
+  });
 }
 
 bool metaserver::received(connection &from, const wire::envelope &what) {
@@ -191,16 +260,21 @@ void metaserver::hang_up(core::connection_id who, const std::string &reason) {
 
 void metaserver::stop(int signal_number) {
   log(log_level::info, "stopping on signal " + std::to_string(signal_number));
+  finish_and_then([this] { io_.stop(); });
+}
+
+void metaserver::finish_and_then(std::function<void()> ended) {
   for (const auto &each : listeners_) each->stop();
   announcer_.reset();
+  look_.cancel();
   if (!master_) {
     election_->release();
-    return io_.stop();
+    return ended();
   }
-  master_->finish([this] {
+  master_->finish([this, ended = std::move(ended)] {
     election_->release();
     log(log_level::info, "stopped; everything is in the store");
-    io_.stop();
+    ended();
   });
 }
 

@@ -7,12 +7,15 @@
 
 #include "metaserver/device/open_device.h"
 #include "metaserver/election/election.h"
+#include "metaserver/election/told_election.h"
 #include "metaserver/server/announcer.h"
 #include "metaserver/server/asio_environment.h"
 #include "metaserver/server/connection.h"
+#include "metaserver/server/control_socket.h"
 #include "metaserver/server/listener.h"
 #include "metaserver/server/log.h"
 #include "metaserver/server/master.h"
+#include "metaserver/server/node_proof.h"
 #include "metaserver/server/standby.h"
 
 #include <boost/asio/io_context.hpp>
@@ -27,6 +30,8 @@
 
 namespace csnap::server {
 
+enum class election_engine { file, pacemaker, corosync };
+
 struct server_options {
   std::string store;
   std::string metadata;  // empty: on the store
@@ -34,6 +39,9 @@ struct server_options {
   std::vector<client::endpoint> listen;
   std::string agent;      // path of this node's agent, which is told who is the master; empty: none
   bool insecure = false;  // plain TCP on addresses that are not loopback
+  election_engine election = election_engine::file;
+  std::string control;  // path of the control socket; empty: none
+  node_proof_options proof;
   std::uint32_t node = 0;
   std::size_t cache_bytes = 64u << 20;
   std::size_t connections_max = wire::connections_max;
@@ -48,9 +56,12 @@ class metaserver final : connection_owner, peers {
 
  private:
   metaserver(boost::asio::io_context &io, server_options options)
-      : io_(io), options_(std::move(options)), signals_(io) {}
+      : io_(io), options_(std::move(options)), signals_(io), look_(io) {}
   result<> open_store();
   result<> open_election();
+  result<> open_told_election();
+  result<> open_corosync();
+  result<> open_control();
   result<> listen();
   std::string address() const { return listeners_.front()->where().text(); }
   const std::string &metadata_name() const {
@@ -60,6 +71,18 @@ class metaserver final : connection_owner, peers {
   void accepted(connection::socket peer);
   void elected(std::uint64_t term_counter);
   void stop(int signal_number);
+  // Serves nobody any more, makes everything durable, gives the election up; then this process writes nothing.
+  void finish_and_then(std::function<void()> ended);
+  void look_every_second();
+
+  // ---- orders (metaserver_orders.cc) ----
+  void ordered(const std::string &line, const control_socket::reply &answer);
+  std::string own_state() const;
+  void verify(const control_socket::reply &answer);
+  void inspect(std::uint32_t seconds, const control_socket::reply &answer);
+  void promote(bool proven, const control_socket::reply &answer);
+  void demote(const control_socket::reply &answer);
+  void fence_confirm(const std::string &node, const control_socket::reply &answer);
 
   bool received(connection &from, const wire::envelope &what) override;
   void closed(connection &who, const std::string &fault) override;
@@ -78,9 +101,13 @@ class metaserver final : connection_owner, peers {
   core::connection_id last_connection_;
   limited_log peer_log_;
   std::unique_ptr<election> election_;
+  told_election *told_ = nullptr;  // the same, where somebody else elects
+  std::unique_ptr<control_socket> control_;
+  boost::asio::steady_timer look_;
   std::unique_ptr<standby> standby_;
   std::optional<announcer> announcer_;      // of the master
   std::optional<asio_environment> around_;  // of the master
+  std::optional<node_proof> proof_;         // for the master
   std::unique_ptr<master> master_;          // null: standby
 };
 

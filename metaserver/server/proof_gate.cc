@@ -36,6 +36,7 @@ void proof_gate::proved() {
     held_.pop_front();
     release_(next);
   }
+  if (looked_) std::exchange(looked_, nullptr)();
   if (!is_reading_ && !held_.empty()) start_read();
 }
 

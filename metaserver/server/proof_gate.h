@@ -29,6 +29,13 @@ class proof_gate {
 
   // In order. Nothing is released from within this call.
   void hold(std::vector<core::output> decided);
+  // Reads the term, if no read is under way: a master that nobody asks must notice too that it is over. Calls `then`
+  // if it is not.
+  void look(std::function<void()> then) {
+    if (is_reading_) return;
+    looked_ = std::move(then);
+    start_read();
+  }
 
  private:
   void start_read();
@@ -44,6 +51,7 @@ class proof_gate {
   std::deque<core::output> held_;
   std::size_t covered_ = 0;  // so many at the front were there when the read began
   bool is_reading_ = false;
+  std::function<void()> looked_;
 };
 
 }  // namespace csnap::server

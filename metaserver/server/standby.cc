@@ -29,7 +29,12 @@ void standby::look_at_store(boottime_ms now) {
   if (looked_ && now.value - looked_->value < look_interval_ms) return;
   looked_ = now;
   // What cannot be read is no reason to fail here: the last known address is as good a hint as any.
-  if (auto read = store::read_master(metadata_, shape_)) master_ = std::move(*read);
+  if (auto read = store::read_master(metadata_, shape_)) learn(std::move(*read));
+}
+
+void standby::learn(store::master_record known) {
+  if (known.term < master_.term) return;
+  master_ = std::move(known);
   if (master_.address.size() > wire::address_max) master_.address.clear();
 }
 

@@ -21,6 +21,10 @@ class standby {
 
   // The answer to a request; none to what is no request.
   std::optional<wire::envelope> answer(const wire::envelope &what, boottime_ms now);
+  // Somebody else has read the store just now, or the master has said who it is.
+  void learn(store::master_record known);
+  // As of the last look.
+  const store::master_record &known_master() const { return master_; }
 
  private:
   void look_at_store(boottime_ms now);
