@@ -2,6 +2,7 @@
 #include "metaserver/server/commit_loop.h"
 
 #include "metaserver/base/check.h"
+#include "metaserver/store/newest_term.h"
 
 #include <memory>
 #include <utility>
@@ -9,12 +10,13 @@
 namespace csnap::server {
 
 commit_loop::commit_loop(server_environment &around, store::engine &engine, block_device &metadata,
-                         events what_happens, planted_mistakes planted)
+                         events what_happens, planted_mistakes planted, bool others_may_be_elected)
     : around_(around),
       engine_(engine),
       metadata_(metadata),
       events_(std::move(what_happens)),
-      planted_(planted) {}
+      planted_(planted),
+      others_may_be_elected_(others_may_be_elected) {}
 
 commit_loop::~commit_loop() { around_.end_jobs(); }
 
@@ -91,6 +93,15 @@ void commit_loop::write_root(const store::root_write &root) {
   const std::size_t copies = planted_.root_without_mirror ? 1 : root.writes.size();
   const auto written = store::run_writes(metadata_, std::span(root.writes).first(copies), how);
   if (!written) around_.stop_at_once("writing the root failed", written.error());
+  if (others_may_be_elected_ && !planted_.reuse_unproved) look_for_successor();
+}
+
+void commit_loop::look_for_successor() {
+  const auto newest = store::newest_term(metadata_, engine_.shape());
+  if (!newest) around_.stop_at_once("the term in the store cannot be read", newest.error());
+  if (*newest != engine_.term())
+    around_.stop_at_once("this server is not the master any more",
+                         fail(errc::stale, "the store is in term " + to_text(*newest)));
 }
 
 void commit_loop::root_written() {

@@ -22,9 +22,10 @@ class commit_loop {
     std::function<void(record_seq last)> durable;
     std::function<void()> checkpoint_done;  // there may be room again
   };
-  // The first three outlive the loop.
+  // The first three outlive the loop. Where others may be elected beside this master, each root is followed by
+  // a look for a successor: engine::checkpoint_done().
   commit_loop(server_environment &around, store::engine &engine, block_device &metadata, events what_happens,
-              planted_mistakes planted = {});
+              planted_mistakes planted = {}, bool others_may_be_elected = false);
   // Waits for the writes that are under way.
   ~commit_loop();
   commit_loop(const commit_loop &) = delete;
@@ -46,6 +47,7 @@ class commit_loop {
   void pages_written();
   void write_root_when_covered();
   void write_root(const store::root_write &root);
+  void look_for_successor();
   void root_written();
   void go_on_finishing();
 
@@ -54,6 +56,7 @@ class commit_loop {
   block_device &metadata_;
   const events events_;
   const planted_mistakes planted_;
+  const bool others_may_be_elected_;
   checkpoint_stage stage_ = checkpoint_stage::none;
   record_seq covers_;               // of the checkpoint under way
   std::function<void()> finished_;  // set: this is the end

@@ -42,7 +42,7 @@ master::master(server_environment &around, std::unique_ptr<store::engine> engine
                   if (!finishing_ && engine_->has_room()) peers_.room_again();
                   after_input();
                 }},
-               options.planted) {
+               options.planted, options.election_can_split) {
   if (options.election_can_split && !options.planted.unproved)
     proof_.emplace(
         around, metadata, engine_->shape(), engine_->term(),

@@ -15,7 +15,8 @@ struct planted_mistakes {
   bool failed_log_ignored = false;   // a failed write of the log is taken for a good one
   bool failed_pages_ignored = false;  // so is a failed write or flush of pages
   bool unproved = false;              // answers without reading the term again, though the election can split
-  bool proof_before = false;          // a read of the term that began before the decision counts
+  bool reuse_unproved = false;  // pages are used again without a look for a successor, who may need them
+  bool proof_before = false;    // a read of the term that began before the decision counts
 };
 
 }  // namespace csnap::server

@@ -61,8 +61,10 @@ struct engine_options {
   std::size_t cache_bytes = 64u << 20;
   std::uint64_t election_counter = 0;  // the term's counter is above this and above the store's
   std::string address;                 // where clients reach this master; goes into the slot (<= 255)
-  // The election proves it (`file`): their areas may be taken. Else they are left alone until
-  // predecessors_died(), and this term begins with what nobody else claims.
+  // The election excludes (`file`): all before us are dead, and nobody can be elected until this process is:
+  // their areas may be taken. Else they are left alone until predecessors_died(), and this term begins with
+  // what nobody else claims. Proof that came before the term was in the store is not meant: somebody else may
+  // have been elected since.
   bool predecessors_dead = true;
   bool formatting = false;  // format only: the superblock still says "in progress"
   // Planted mistakes, for the tests that must find them; all off in production. See docs/testing.md.
@@ -169,7 +171,8 @@ class engine {
   // highest: else a successor may have begun from the root before, and still need those pages.
   void checkpoint_done();
 
-  // Proof: no master of an earlier term can write any more. With the next root, which is due at once, this
+  // Proof that came after take_over(): no master of an earlier term can write any more. With the next root, which
+  // is due at once, this
   // term claims the areas that were theirs, and allocates there as soon as that root is durable.
   void predecessors_died();
 

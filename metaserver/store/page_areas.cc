@@ -62,6 +62,14 @@ area_set choose_areas(const std::vector<slot> &slots, std::uint32_t mine) {
   return chosen;
 }
 
+bool claims_meet(const std::vector<slot> &slots, std::uint32_t mine) {
+  std::vector<const slot *> others = slots_that_count(slots);
+  std::erase_if(others, [&](const slot *s) { return s->node == mine; });
+  for (std::uint64_t area = 0; area < area_count; ++area)
+    if (has_area(slots[mine].claimed_areas, area) && is_claimed(others, area)) return true;
+  return false;
+}
+
 area_set areas_after_proof(const std::vector<slot> &slots, const area_set &own) {
   const auto counting = slots_that_count(slots);
   area_set chosen = own;

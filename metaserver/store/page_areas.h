@@ -23,6 +23,9 @@ std::size_t area_count_of(const area_set &areas);
 // its node has claimed already, and if that is less than a quarter, half of what nobody claims. The other half
 // is for a successor that knows as little.
 area_set choose_areas(const std::vector<slot> &slots, std::uint32_t mine);
+// Has another master whose claims count claimed an area that `mine` claims, too? Its claim was written after ours
+// were chosen.
+bool claims_meet(const std::vector<slot> &slots, std::uint32_t mine);
 // All predecessors are proven dead: everything but a quarter that nobody has claimed, again for a successor.
 // `own` stays claimed in any case.
 area_set areas_after_proof(const std::vector<slot> &slots, const area_set &own);

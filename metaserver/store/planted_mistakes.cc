@@ -25,6 +25,8 @@ const std::map<std::string_view, bool self::*> &switches() {
       {"ack_before_write", &self::ack_before_write},
       {"mirror_not_written", &self::mirror_not_written},
       {"dead_areas_at_once", &self::dead_areas_at_once},
+      {"claims_not_compared", &self::claims_not_compared},
+      {"replay_first", &self::replay_first},
   };
   return all;
 }

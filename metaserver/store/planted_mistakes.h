@@ -22,6 +22,8 @@ struct planted_mistakes {
   bool ack_before_write{};       // what was appended counts as durable at once
   bool mirror_not_written{};     // a slot is written once, not twice
   bool dead_areas_at_once{};     // pages are allocated in areas of predecessors that may still write
+  bool claims_not_compared{};    // two masters that claim at one time keep what both claimed
+  bool replay_first{};           // takeover: the logs are read before the own term is written
 
   // Precondition: every name is one of the above.
   static planted_mistakes parse(const std::vector<std::string> &names);

@@ -4,11 +4,13 @@
 // that a predecessor that looks at the store afterwards sees that it is over.
 #include "metaserver/base/check.h"
 #include "metaserver/store/engine_impl.h"
+#include "metaserver/store/newest_term.h"
 #include "metaserver/store/offline.h"
 #include "metaserver/store/recovery.h"
 #include "metaserver/store/superblock_blocks.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace csnap::store {
 namespace {
@@ -36,13 +38,24 @@ std::uint64_t first_log_sequence(const geometry &shape, const root &own_last) {
   return own_last.term.counter == 0 ? 1 : own_last.log_sequence + shape.log_blocks;
 }
 
-result<> write_first_root(engine &e, block_device &metadata, const planted_mistakes &planted) {
+result<> no_term_above(term_id own, term_id newest) {
+  if (newest == own) return {};
+  return fail(errc::stale, "another master took term " + to_text(newest) + " meanwhile");
+}
+
+result<> write_first_root(engine &e, block_device &metadata, bool others_may_be_elected,
+                          const planted_mistakes &planted) {
   auto pages = e.take_checkpoint();
   if (!pages) return pages.error();
   auto done = run_writes(metadata, pages->writes, durability::cached);
   if (done && !planted.no_flush_before_root && !planted.recovery_not_flushed) done = metadata.flush();
   const auto how = planted.recovery_not_flushed ? durability::cached : durability::durable;
   if (done) done = run_writes(metadata, e.take_root().writes, how);
+  // Else a successor may have begun from the root before this one, and need the pages that this one frees.
+  if (done && others_may_be_elected) {
+    const auto newest = newest_term(metadata, e.shape());
+    done = newest ? no_term_above(e.term(), *newest) : newest.error();
+  }
   if (!done) return done;
   e.checkpoint_done();
   return {};
@@ -56,6 +69,22 @@ void claim_areas(slot &own, const std::vector<slot> &slots, const engine_options
     own.dead_below = own.term;
   } else {
     own.claimed_areas = choose_areas(slots, options.node);
+  }
+}
+
+// Writes term and claims, and reads all slots after that. Who claimed an area meanwhile was not seen when ours
+// were chosen, and has perhaps not seen ours: it is left to the other. Each round is another's new claim.
+result<std::vector<slot>> enter_term(block_device &metadata, const geometry &shape, slot &own,
+                                     const planted_mistakes &planted) {
+  for (;;) {
+    ++own.sequence;
+    const auto written = run_writes(metadata, slot_writes(shape, own, planted), durability::durable);
+    if (!written) return written.error();
+    auto slots = read_all_slots(metadata, shape, planted);
+    if (!slots) return slots.error();
+    if (const auto still = no_term_above(own.term, highest_term(*slots)); !still) return still.error();
+    if (planted.claims_not_compared || !claims_meet(*slots, own.node)) return slots;
+    own.claimed_areas = choose_areas(*slots, own.node);
   }
 }
 
@@ -76,26 +105,26 @@ result<std::unique_ptr<engine>> engine::take_over(block_device &metadata, const 
 
   auto parts = std::make_unique<impl>();
   parts->own = (*slots)[options.node];
-  ++parts->own.sequence;
   parts->own.term = {std::max(highest_term(*slots).counter, options.election_counter) + 1, options.node};
   parts->own.address = options.address;
   claim_areas(parts->own, *slots, options, planted);
-  if (!options.predecessors_dead) parts->unproven = *slots;
-  auto written = run_writes(metadata, slot_writes(*shape, parts->own, planted), durability::durable);
-  if (!written) return written.error();
-
-  slots = read_all_slots(metadata, *shape, planted);
+  const auto replay = [&] {
+    return recover(metadata, *shape, *slots, parts->own.term, parts->own.claimed_areas, options.cache_bytes,
+                   planted);
+  };
+  std::optional<result<recovered>> too_early;
+  if (planted.replay_first) too_early.emplace(replay());
+  slots = enter_term(metadata, *shape, parts->own, planted);
   if (!slots) return slots.error();
-  if (highest_term(*slots) != parts->own.term)
-    return fail(errc::stale, "another master took term " + to_text(highest_term(*slots)) + " meanwhile");
-  auto found = recover(metadata, *shape, *slots, parts->own.term, parts->own.claimed_areas,
-                       options.cache_bytes, planted);
+  if (!options.predecessors_dead) parts->unproven = *slots;
+  auto found = too_early ? std::move(*too_early) : replay();
   if (!found) return found.error();
   parts->state = std::move(found->state);
   parts->log.emplace(*shape, parts->own.term, first_log_sequence(*shape, parts->own.newest_root),
                      found->last);
   std::unique_ptr<engine> e(new engine(std::move(parts)));
-  if (auto done = write_first_root(*e, metadata, planted); !done) return done.error();
+  if (auto done = write_first_root(*e, metadata, !options.predecessors_dead, planted); !done)
+    return done.error();
   return e;
 }
 

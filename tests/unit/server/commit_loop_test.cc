@@ -26,7 +26,7 @@ struct rig {
   int checkpoints = 0;
   std::optional<server::commit_loop> loop;
 
-  explicit rig(server::planted_mistakes planted = {}) {
+  explicit rig(server::planted_mistakes planted = {}, bool others_may_be_elected = false) {
     store::format_request request;
     request.store.bytes[0] = std::byte{7};
     request.chunk_bytes = 4096;
@@ -37,7 +37,7 @@ struct rig {
     loop.emplace(around, *engine, device,
                  server::commit_loop::events{[this](record_seq last) { durable.push_back(last.value); },
                                              [this] { ++checkpoints; }},
-                 planted);
+                 planted, others_may_be_elected);
   }
   std::unique_ptr<store::engine> take_over(std::uint32_t node) {
     store::engine_options how;
@@ -125,6 +125,27 @@ TEST_CASE("commit loop: a write or a flush that fails stops the server, and noth
   r.around.work(worker::log);
   r.around.run_posted();
   r.device.fail_nth(which, 1);
+  CHECK_THROWS_AS(r.around.work(worker::checkpoint), stopped);
+  CHECK(r.checkpoints == 0);
+}
+
+// The successor may have begun from the root before, and need what this one frees.
+TEST_CASE("commit loop: who finds a successor after its root uses no page again") {
+  const bool is_planted = GENERATE(false, true);
+  rig r({.reuse_unproved = is_planted}, true);
+  r.append();
+  r.loop->finish([] {});
+  r.around.work(worker::log);
+  r.around.run_posted();
+  r.around.work(worker::checkpoint);  // pages
+  r.around.run_posted();
+  const auto successor = r.take_over(1);
+  if (is_planted) {
+    r.around.work(worker::checkpoint);
+    r.around.run_posted();
+    CHECK(r.checkpoints == 1);
+    return;
+  }
   CHECK_THROWS_AS(r.around.work(worker::checkpoint), stopped);
   CHECK(r.checkpoints == 0);
 }

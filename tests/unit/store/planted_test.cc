@@ -2,6 +2,7 @@
 //
 // Each planted mistake of the engine is found: a question that the engine answers well as it is, it answers
 // badly with the mistake. The questions are those of the other tests, each in its shortest form.
+#include "meddling_device.h"
 #include "metaserver/store/block.h"
 #include "metaserver/store/page_areas.h"
 #include "metaserver/store/planted_mistakes.h"
@@ -267,6 +268,42 @@ std::string pages_of_a_predecessor(const mistakes &planted) {
   return "";
 }
 
+// Two nodes look for areas at one time, and each writes its claim before it can see the other's.
+std::string two_claims_at_one_time(const mistakes &planted) {
+  scene s;
+  make_tiny_store(s.device);
+  meddling_device shared(s.device);
+  std::string refused = "never began";
+  shared.before_write(1, [&] { refused = s.take_over(0, {}, false); });
+  engine_options other;
+  other.node = 1;
+  other.planted = planted;
+  other.predecessors_dead = false;
+  const auto second = engine::take_over(shared, other);
+  if (!second) return second.error().text;
+  if (refused != "") return refused;
+  const auto of_first = read_slot(s.device, s.shape, 0)->claimed_areas;
+  const auto of_second = read_slot(s.device, s.shape, 1)->claimed_areas;
+  for (std::uint64_t a = 0; a < area_count; ++a)
+    if (has_area(of_first, a) && has_area(of_second, a)) return "an area is claimed by two";
+  return "";
+}
+
+// What the old master acknowledges until the new term is in the store.
+std::string a_record_before_the_term(const mistakes &planted) {
+  scene s;
+  REQUIRE(s.take_over(0, {}, false) == "");
+  s.batches(5);
+  meddling_device shared(s.device);
+  shared.before_write(1, [&] { s.batches(1); });
+  engine_options other;
+  other.node = 1;
+  other.planted = planted;
+  auto second = engine::take_over(shared, other);
+  if (!second) return second.error().text;
+  return s.model.difference(**second);
+}
+
 struct planted_case {
   const char *mistake;
   std::string (*question)(const mistakes &planted);  // "": answered well
@@ -285,6 +322,8 @@ constexpr planted_case cases[] = {
     {"ack_before_write", a_power_cut_after_append},
     {"mirror_not_written", a_rotten_slot},
     {"dead_areas_at_once", pages_of_a_predecessor},
+    {"claims_not_compared", two_claims_at_one_time},
+    {"replay_first", a_record_before_the_term},
 };
 
 }  // namespace

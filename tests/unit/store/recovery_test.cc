@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What recovery must refuse, because going on would silently lose what was acknowledged.
+#include "meddling_device.h"
 #include "metaserver/store/newest_term.h"
 #include "metaserver/store/offline.h"
 #include "metaserver/store/page_areas.h"
@@ -173,6 +174,20 @@ TEST_CASE("areas: those of predecessors are never written before proof, and take
   CHECK(f.model.difference(*f.e) == "");
   const auto report = check_store(f.device);
   for (const auto &line : report.errors) FAIL_CHECK(line);
+}
+
+// What its root frees the other may still read: it has begun from the root before.
+TEST_CASE("recovery: a master that is overtaken before its first root ends", "[store]") {
+  fixture f;
+  meddling_device shared(f.device);
+  engine_options first, second;
+  first.predecessors_dead = false;
+  second.node = 1;
+  shared.before_flush(2, [&] { f.take_over(second); });
+  const auto overtaken = engine::take_over(shared, first);
+  REQUIRE_FALSE(overtaken.has_value());
+  CHECK(overtaken.error().code == errc::stale);
+  CHECK(f.e->term().node == 1);
 }
 
 TEST_CASE("recovery: terms rise above the election's and the store's", "[store]") {
