@@ -23,7 +23,7 @@ constexpr int wrong_usage = 2;
 struct command_line {
   server_options options;
   std::vector<std::string> listen;
-  std::string agent, election = "file", cache = "64M", log_level = "info";
+  std::string agent, election = "file", cache = "64M", log_level = "info", http;
   std::uint32_t unsafe_dead_after = 0;
   std::uint32_t handshake_ms = wire::handshake_deadline_ms, frame_ms = wire::frame_deadline_ms;
 };
@@ -55,6 +55,8 @@ void describe(CLI::App &app, command_line &line) {
                  "Command that ends the I/O of the node that is its last argument, and succeeds only then");
   app.add_option("--unsafe-dead-after", line.unsafe_dead_after,
                  "UNSAFE: seconds after which a vanished client counts as dead without any proof");
+  app.add_option("--http", line.http,
+                 "HOST:PORT on loopback: a status page, /metrics, /status.json, /healthz");
   app.add_option("--log-level", line.log_level, "error, warning or info")->capture_default_str();
   // For tests: the real ones are longer than a test should take.
   app.add_option("--handshake-deadline-ms", line.handshake_ms)->group("");
@@ -83,6 +85,11 @@ result<> interpret(command_line &line) {
   else if (line.election != "file")
     return fail(errc::unsupported,
                 "--election " + line.election + " is not offered: use file, pacemaker or corosync");
+  if (!line.http.empty()) {
+    const auto where = client::parse_endpoint("tcp:" + line.http, client::port_zero::allowed);
+    if (!where) return fail(errc::invalid, "--http " + line.http + " is not HOST:PORT");
+    line.options.http = *where;
+  }
   const auto cache = parse_size(line.cache);
   if (!cache) return cache.error();
   if (*cache < (1u << 20))

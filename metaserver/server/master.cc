@@ -64,16 +64,23 @@ bool master::handle_message(core::connection_id from, const wire::envelope &what
   return true;
 }
 
-bool master::answer_report(core::connection_id from, const wire::envelope &what) {
-  const bool is_status = std::holds_alternative<wire::status>(what.body);
-  if (!is_status && !std::holds_alternative<wire::sessions>(what.body)) return false;
+master_view master::view() {
   const boottime_ms now = around_.now();
+  server_description about = about_;
+  about.uptime_seconds = (now.value - began_.value) / 1000;
   core::core_status status = core_.status(now);
   if (more_conditions_)
     for (auto &each : more_conditions_(status.sessions)) status.conditions.push_back(std::move(each));
-  about_.uptime_seconds = (now.value - began_.value) / 1000;
+  return {*engine_, std::move(status), std::move(about)};
+}
+
+bool master::answer_report(core::connection_id from, const wire::envelope &what) {
+  const bool is_status = std::holds_alternative<wire::status>(what.body);
+  if (!is_status && !std::holds_alternative<wire::sessions>(what.body)) return false;
+  const master_view now = view();
   wire::report report;
-  report.json = is_status ? status_json(*engine_, status, about_) : sessions_json(status.sessions);
+  report.json =
+      is_status ? status_json(now.engine, now.status, now.about) : sessions_json(now.status.sessions);
   wire::envelope answer;
   answer.request = what.request;
   answer.term = engine_->term();

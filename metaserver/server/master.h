@@ -42,6 +42,13 @@ struct master_options {
   planted_mistakes planted;
 };
 
+// What reports are made of. The engine is the master's.
+struct master_view {
+  const store::engine &engine;
+  core::core_status status;
+  server_description about;
+};
+
 class master {
  public:
   // The engine has taken the store over. All arguments that are references outlive the master.
@@ -65,6 +72,7 @@ class master {
   void predecessors_died();
   // For reading only.
   store::engine &engine() { return *engine_; }
+  master_view view();
 
  private:
   void after_input();

@@ -5,6 +5,7 @@
 #include "metaserver/client/client_runtime.h"
 #include "metaserver/election/corosync_election.h"
 #include "metaserver/election/file_election.h"
+#include "metaserver/server/status_page.h"
 
 #include <csignal>
 #include <utility>
@@ -155,6 +156,18 @@ result<> metaserver::listen() {
   if (address().size() > wire::address_max)
     return fail(errc::invalid, "the first --listen is too long to be told to clients");
   for (const auto &each : listeners_) log(log_level::info, "listening on " + each->where().text());
+  return options_.http ? listen_http() : result<>();
+}
+
+result<> metaserver::listen_http() {
+  auto opened = http_listener::open(io_, *options_.http, [this](std::string_view path) {
+    if (!master_) return status_page(path, nullptr);
+    const master_view view = master_->view();
+    return status_page(path, &view);
+  });
+  if (!opened) return opened.error();
+  http_ = std::move(*opened);
+  log(log_level::info, "serving HTTP on " + http_->address());
   return {};
 }
 

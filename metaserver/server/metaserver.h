@@ -12,6 +12,7 @@
 #include "metaserver/server/asio_environment.h"
 #include "metaserver/server/connection.h"
 #include "metaserver/server/control_socket.h"
+#include "metaserver/server/http_listener.h"
 #include "metaserver/server/listener.h"
 #include "metaserver/server/log.h"
 #include "metaserver/server/master.h"
@@ -42,6 +43,7 @@ struct server_options {
   election_engine election = election_engine::file;
   std::string control;  // path of the control socket; empty: none
   node_proof_options proof;
+  std::optional<client::endpoint> http;  // tcp
   std::uint32_t node = 0;
   std::size_t cache_bytes = 64u << 20;
   std::size_t connections_max = wire::connections_max;
@@ -63,6 +65,7 @@ class metaserver final : connection_owner, peers {
   result<> open_corosync();
   result<> open_control();
   result<> listen();
+  result<> listen_http();
   std::string address() const { return listeners_.front()->where().text(); }
   const std::string &metadata_name() const {
     return options_.metadata.empty() ? options_.store : options_.metadata;
@@ -96,6 +99,7 @@ class metaserver final : connection_owner, peers {
   std::unique_ptr<opened_device> metadata_;
   store::geometry shape_;
   std::vector<std::unique_ptr<listener>> listeners_;
+  std::unique_ptr<http_listener> http_;  // null: not asked for
   std::unordered_map<core::connection_id, std::shared_ptr<connection>> connections_;
   std::deque<core::connection_id> waiting_for_room_;
   core::connection_id last_connection_;
