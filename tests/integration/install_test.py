@@ -22,6 +22,12 @@ def plugin_directory():
     return call("pkg-config", "--variable=plugindir", "nbdkit").strip()
 
 
+def name_of(target):
+    """The resource agent has the name of the tool."""
+    path = pathlib.Path(target)
+    return f"ocf/{path.name}" if "resource.d" in target else path.name
+
+
 def installed_into(directory):
     """Copies the installed files into a directory, as a packager does; nothing is built."""
     plan = json.loads(call("meson", "introspect", "--installed", BUILD))
@@ -29,7 +35,7 @@ def installed_into(directory):
     if missing:
         raise Skip(f"not everything is built: {missing}")
     call("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", directory)
-    return {pathlib.Path(target).name: pathlib.Path(directory) / target.lstrip("/") for target in plan.values()}
+    return {name_of(target): pathlib.Path(directory) / target.lstrip("/") for target in plan.values()}
 
 
 def what_is_installed_works():
@@ -48,6 +54,7 @@ def what_is_installed_works():
         version = call(files["csnap"], "--version").split()[-1]
         expect(about["version"] == version and call(files["csnap-metaserver"], "--version").split()[-1] == version,
                f"three versions: {about['version']}, {version}")
+        expect(files["ocf/csnap"] == pathlib.Path(name) / "usr/lib/ocf/resource.d/csnap/csnap", "the resource agent")
         manual = files["nbdkit-csnap-plugin.1"].read_text()
         expect(manual.startswith(".\\\"") and "nbdkit-csnap-plugin" in manual, "the manual page")
         # From where they are, with nothing of the build directory: a whole life.
@@ -70,7 +77,7 @@ def a_prefix_moves_programs_and_manual_but_not_the_plugin():
     with tempfile.TemporaryDirectory(prefix="csnap-install-") as name:
         call("meson", "setup", name, SOURCE, "--prefix=/opt/csnap")
         plan = json.loads(call("meson", "introspect", "--installed", name))
-        targets = {pathlib.Path(t).name: str(pathlib.Path(t).parent) for t in plan.values()}
+        targets = {name_of(t): str(pathlib.Path(t).parent) for t in plan.values()}
         expect(targets["csnap"] == targets["csnap-metaserver"] == "/opt/csnap/bin", f"{targets}")
         expect(targets["nbdkit-csnap-plugin.1"] == "/opt/csnap/share/man/man1", f"{targets}")
         expect(targets["nbdkit-csnap-plugin.so"] == plugin_directory(), f"{targets}")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A csnap on the nodes of the lab: one store for all, an nbdkit and a verifying writer on each node, and what must hold
+after every fault: one master, writers that go on, contents as the model has them."""
+import json
+import os
+import random
+import time
+
+from cluster_lab import ask_server
+from kill_test import SECTOR, Writer, check_range, numbers
+from rig import PLUGIN, Failure, Rig, expect, nbdkit_environment, wait_for
+
+CONTROL = "/run/csnap/control"
+
+
+class SlowWriter(Writer):
+    """The machine has two cores for three nodes and more."""
+
+    def one(self, handle):
+        super().one(handle)
+        time.sleep(0.01)
+
+
+class ClusterLoad(Rig):
+    def __init__(self, lab, seed=1, **more):
+        super().__init__(size=6 << 20, store=192 << 20, format_args=["--lease-ms", "3000", "--barrier-ms", "4000"],
+                         **more)
+        self.lab, self.rng = lab, random.Random(seed)
+        self.endpoints = [f"tcp:10.77.0.{n[1:]}:7400" for n in lab.names]
+        self.writers, self.snapshots, self.made = [], {}, 0
+
+    # ---- nodes ----
+    def start_nbdkit(self, name):
+        number = self.lab.names.index(name)
+        path = self.dir / f"nbd-{name}.sock"
+        path.unlink(missing_ok=True)
+        args = self.lab.inside(name, "nbdkit", "-f", "-U", path, PLUGIN, "server=" + ",".join(self.endpoints),
+                               "store=" + self.store)
+        process = self.spawn(args, f"nbd-{name}.log", env=nbdkit_environment())
+        entry = (process, path, args, None)
+        if number < len(self.plugins):
+            self.plugins[number] = entry
+        else:
+            self.plugins.append(entry)
+
+    def start_load(self):
+        for name in self.lab.names:
+            self.start_nbdkit(name)
+        each = self.size // SECTOR // len(self.lab.names)
+        for number in range(len(self.lab.names)):
+            wait_for(lambda n=number: os.path.exists(self.plugins[n][1]), 60, "nbdkit's socket")
+            self.writers.append(SlowWriter(self, number, number * each, each, number))
+
+    # ---- what the servers say, asked at each of them ----
+    def control(self, name):
+        return self.lab.root(name) / CONTROL[1:]
+
+    def role(self, name, order="role"):
+        if not self.lab.has_power(name):
+            return None
+        answer = ask_server(self.control(name), order)
+        return json.loads(answer[3:]) if answer and answer.startswith("ok ") else None
+
+    def masters(self, order="verify"):
+        states = {name: self.role(name, order) for name in self.lab.names}
+        return [name for name, state in states.items() if state and state["role"] == "master"]
+
+    def only_master(self):
+        found = self.masters()
+        return found[0] if len(found) == 1 else None
+
+    def wait_for_one_master(self, seconds=90, not_on=None):
+        begin = time.monotonic()
+        wait_for(lambda: self.only_master() not in (None, not_on), seconds,
+                 f"one master{' elsewhere than on ' + not_on if not_on else ''}")
+        return self.only_master(), time.monotonic() - begin
+
+    def standbys(self):
+        return [n for n in self.lab.names if (self.role(n) or {}).get("role") == "standby"]
+
+    # ---- the model ----
+    def writes_go_on(self, names=None, seconds=60, count=10):
+        for name in names or self.lab.names:
+            writer = self.writers[self.lab.names.index(name)]
+            before = writer.writes
+            wait_for(lambda w=writer, b=before: w.failure or w.writes >= b + count, seconds,
+                     f"the writes on {name} to go on")
+            expect(writer.failure is None, f"on {name}: {writer.failure}")
+
+    def snapshot(self, seconds=60):
+        """At last one that is made; what it holds is known between two bounds, and later for ever."""
+        end = time.monotonic() + seconds
+        while True:
+            name = f"s{self.made}"
+            self.made += 1
+            low = [list(w.acknowledged) for w in self.writers]
+            code, _, err = self.try_tool("create", f"vol@{name}", timeout=30)
+            high = [list(w.sent) for w in self.writers]
+            if code == 0:
+                self.snapshots[name] = (low, high)
+                return name
+            if time.monotonic() > end:
+                raise Failure(f"no snapshot could be made: {err}")
+            time.sleep(0.3)
+
+    def verify(self, name, number):
+        low, high = self.snapshots[name]
+        handle = self.connect(f"vol@{name}", number)
+        data = bytes(handle.pread(self.size, 0))
+        handle.shutdown()
+        self.handles.remove(handle)
+        for writer, lo, hi in zip(self.writers, low, high):
+            check_range(f"vol@{name} read on {self.lab.names[number]}", data, writer, lo, hi)
+            lo[:] = hi[:] = numbers(data, writer.first, writer.count)
+
+    def verify_all(self):
+        for name in self.snapshots:
+            self.verify(name, self.rng.randrange(len(self.lab.names)))
+
+    def stop_load(self):
+        for writer in self.writers:
+            writer.ending = True
+        for writer in self.writers:
+            writer.join(90)
+            expect(not writer.is_alive() and writer.failure is None, f"a writer: {writer.failure or 'hangs'}")
+        for number in range(len(self.lab.names)):
+            data = bytes(self.connect("vol", number).pread(self.size, 0))
+            for writer in self.writers:
+                check_range(f"the origin on {self.lab.names[number]}", data, writer, writer.acknowledged, writer.sent)
+
+    def proof_for(self, name):
+        """An administrator says that a node is off: its sessions end."""
+        def said():
+            master = self.only_master()
+            answer = ask_server(self.control(master), f"fence-confirm {name}") if master else None
+            return answer is not None and (answer.startswith("ok ") or "has expired" in answer)
+        wait_for(said, 60, f"the proof for {name}")
+
+    def wait_for_proof(self, name):
+        """No session of the node is left: somebody has proven that it writes no more."""
+        def gone():
+            code, out, _ = self.try_tool("sessions", "--json", timeout=3)
+            return code == 0 and all(s["node"] != name for s in json.loads(out))
+        wait_for(gone, 90, f"the proof that {name} writes no more")
+
+    def report(self):
+        return (f"{sum(w.writes for w in self.writers)} writes, {len(self.snapshots)} snapshots read again, "
+                f"{sum(w.reconnects for w in self.writers)} reconnects of NBD clients")
