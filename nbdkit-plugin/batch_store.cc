@@ -70,6 +70,8 @@ void batch_store::write(copy_batch &batch) {
            copies_[i + count].target.place.value == copies_[i].target.place.value + count)
       ++count;
     const auto run = std::span(copies_).subspan(i, count);
+    if (planted_.return_with_io)
+      for (const copy &c : run) client_.return_unused(std::span(&c.target, 1));
     const auto outcome = store_.write(run[0].target.place, batch.bytes_of(i, count, store_.chunk_bytes()));
     if (outcome || planted_.ignore_copy_error) {
       written.insert(written.end(), run.begin(), run.end());

@@ -86,7 +86,7 @@ int csnap_thread_model() {
 int csnap_get_ready() {
   return guard("get_ready", -1, [] {
     const planted_mistakes &p = configuration.planted;
-    if (p.skip_copy_out || p.no_flush_before_commit || p.ignore_copy_error ||
+    if (p.skip_copy_out || p.no_flush_before_commit || p.ignore_copy_error || p.return_with_io ||
         !configuration.planted_in_machine.empty())
       nbdkit_error("WARNING: csnap-planted is for tests only: THIS PROCESS DESTROYS SNAPSHOTS");
     node::hooks hooks;

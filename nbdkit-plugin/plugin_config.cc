@@ -60,6 +60,7 @@ void plant(plugin_config &config, std::string_view names) {
     if (name == "skip_copy_out") config.planted.skip_copy_out = true;
     else if (name == "no_flush_before_commit") config.planted.no_flush_before_commit = true;
     else if (name == "ignore_copy_error") config.planted.ignore_copy_error = true;
+    else if (name == "return_with_io") config.planted.return_with_io = true;
     else config.planted_in_machine.emplace_back(name);
     names = comma == std::string_view::npos ? std::string_view() : names.substr(comma + 1);
   }

@@ -52,6 +52,7 @@ struct planted_mistakes {
   bool skip_copy_out = false;           // a shared chunk of the origin is overwritten without a copy
   bool no_flush_before_commit = false;  // a copy is committed while it may still be in the device's cache
   bool ignore_copy_error = false;       // a copy that could not be read or written is committed all the same
+  bool return_with_io = false;          // a place is given back, for another copy, while it is being written
 };
 
 }  // namespace csnap::plugin

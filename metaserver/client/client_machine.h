@@ -33,6 +33,7 @@ struct machine_options {
   bool io_ends_with_process = true;
   unique_id secret;                         // random
   std::size_t map_cache_bytes = 64u << 20;  // for the maps of snapshots; beyond it segments are dropped
+  std::size_t maps_min = 256;               // however small: a large read must not drop its own segments
   std::uint32_t reserve_chunks = 256;       // asked for at a time
   std::vector<std::string> planted;         // mistakes for the tests that must find them; off in production
 };

@@ -21,7 +21,7 @@ struct client_machine::impl {
         session(planted),
         gates(planted),
         pool(options.reserve_chunks),
-        snapshots(options.map_cache_bytes, planted) {}
+        snapshots(options.map_cache_bytes, options.maps_min, planted) {}
 
   const machine_options options;
   const planted_mistakes planted;

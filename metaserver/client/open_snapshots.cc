@@ -36,6 +36,10 @@ void open_snapshots::close(volume_id volume, snapshot_number number) {
 }
 
 void open_snapshots::mark_gone(volume_id volume, snapshot_number number) {
+  if (planted_.split_mark) {
+    ++era_;
+    return watch_.note_change();
+  }
   if (handle *h = find(volume, number)) h->gone = true;
   cache_.forget(volume, number);
   watch_.note_change();
@@ -75,6 +79,7 @@ bool open_snapshots::finish(volume_id volume, snapshot_number number, chunk_no f
                             const read_plan &plan) const {
   if (planted_.no_recheck) return true;
   const auto h = handles_.find({volume, number});
+  if (h != handles_.end() && h->second.gone && planted_.gone_keeps_reads) return true;
   if (h == handles_.end() || h->second.gone || plan.era != era_) return false;
   for (std::size_t i = 0; i < plan.places.size(); ++i) {
     if (plan.places[i].kind != wire::place_kind::origin) continue;

@@ -13,8 +13,8 @@ namespace csnap::client {
 
 class open_snapshots {
  public:
-  open_snapshots(std::size_t cache_bytes, const planted_mistakes &planted)
-      : planted_(planted), cache_(cache_bytes) {}
+  open_snapshots(std::size_t cache_bytes, std::size_t maps_min, const planted_mistakes &planted)
+      : planted_(planted), cache_(cache_bytes, maps_min) {}
 
   struct handle {
     std::uint64_t chunk_count{};

@@ -22,6 +22,8 @@ struct planted_mistakes {
   bool void_at_welcome{};    // delegations are voided at the welcome, not before the hello (rule 3)
   bool no_lease_check{};     // the lease is always valid
   bool lease_from_answer{};  // the lease is counted from the answer, not from the sending
+  bool gone_keeps_reads{};   // a read of a deleted snapshot that is in flight completes (rule 14)
+  bool split_mark{};         // a deleted snapshot ends the reads in flight, but lets others begin (rule 14)
   bool client_decides{};     // "no answer, so it was not committed" (rule 12)
 
   static planted_mistakes parse(const std::vector<std::string> &names) {
@@ -36,6 +38,8 @@ struct planted_mistakes {
                                                      {"void_at_welcome", &p.void_at_welcome},
                                                      {"no_lease_check", &p.no_lease_check},
                                                      {"lease_from_answer", &p.lease_from_answer},
+                                                     {"gone_keeps_reads", &p.gone_keeps_reads},
+                                                     {"split_mark", &p.split_mark},
                                                      {"client_decides", &p.client_decides}};
     for (const std::string &name : names) {
       bool found = false;

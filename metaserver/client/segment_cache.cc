@@ -8,14 +8,13 @@
 namespace csnap::client {
 
 namespace {
-// Below this, one large read could drop its own segments before it has all of them.
-constexpr std::size_t maps_min = 256;
 // The server bounds the delegations of a session (65536): stay well below whatever cache was asked for.
 constexpr std::size_t groups_max = 32768;
 constexpr std::size_t map_bytes = sizeof(segment_cache::places) + 128;  // with list, map and hash nodes
 }  // namespace
 
-segment_cache::segment_cache(std::size_t bytes_max) : maps_max_(std::max(maps_min, bytes_max / map_bytes)) {}
+segment_cache::segment_cache(std::size_t bytes_max, std::size_t maps_min)
+    : maps_max_(std::max(maps_min, bytes_max / map_bytes)) {}
 
 segment_cache::group &segment_cache::touch(const key &k) {
   const auto [at, is_new] = groups_.try_emplace(k);

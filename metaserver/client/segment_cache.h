@@ -24,7 +24,7 @@ class segment_cache {
   static constexpr std::uint64_t place_unknown = ~std::uint64_t{0} - 2;
   using places = std::array<std::uint64_t, wire::segment_chunks>;
 
-  explicit segment_cache(std::size_t bytes_max);
+  segment_cache(std::size_t bytes_max, std::size_t maps_min);
 
   // The map, and it counts as used now; nullptr: not here.
   const places *use(volume_id volume, snapshot_number number, std::uint64_t segment);

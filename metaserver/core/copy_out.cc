@@ -58,6 +58,7 @@ void server_core::impl::on(const requester &who, const wire::reserve &m) {
   s.chunks_reserved += count;
   s.granted = id;
   s.granted_on = who.from;
+  if (planted_.reserve_before_durable) return answer(who, wire::reserved{id, first, count});
   answer_when_durable(who, *seq, wire::reserved{id, first, count});
 }
 
@@ -78,12 +79,16 @@ const char *server_core::impl::commit_breach(const wire::commit &m) const {
 // Rule 11: the chunk is reserved, for this session, in that very reservation.
 const store::reservation_info *server_core::impl::reservation_of(const commit_plan &plan,
                                                                  const wire::commit_entry &entry) const {
-  const auto found = engine_.reservations().find(entry.reservation);
+  auto found = engine_.reservations().find(entry.reservation);
+  if (planted_.any_reservation || planted_.offer_unchecked)
+    found = std::find_if(engine_.reservations().begin(), engine_.reservations().end(), [&](const auto &r) {
+      return r.second.first <= entry.place && entry.place.value < r.second.first.value + r.second.count;
+    });
   if (found == engine_.reservations().end()) return nullptr;
   const auto &r = found->second;
   if (r.session != plan.session && !planted_.offer_unchecked) return nullptr;
   if (entry.place < r.first || entry.place.value - r.first.value >= r.count) return nullptr;
-  return r.reserved[entry.place.value - r.first.value] ? &r : nullptr;
+  return r.reserved[entry.place.value - r.first.value] || planted_.offer_unchecked ? &r : nullptr;
 }
 
 result<> server_core::impl::decide(commit_plan &plan, const wire::commit_entry &entry) const {
@@ -102,12 +107,15 @@ result<> server_core::impl::decide(commit_plan &plan, const wire::commit_entry &
   const snapshot_number last_number = *last ? (*last)->number : snapshot_number{};
   const bool is_shared = plan.newest_sharing > last_number;
   // Rule 12: this question comes before those about epoch and race. A repetition must not be handed back.
-  if (is_repetition && (plan.is_current || !planted_.epoch_first)) {
+  if (planted_.epoch_first && !plan.is_current) {
+    outcome = {wire::copy_fate::back, false};
+  } else if (is_repetition) {
     outcome = {wire::copy_fate::used, plan.is_current && !is_shared};
   } else if (const auto *r = entry.place.is_zero() ? nullptr : reservation_of(plan, entry);
              !r && !entry.place.is_zero()) {
-    outcome = {wire::copy_fate::taken, plan.is_current && !is_shared};
-  } else if (plan.is_current && is_shared) {
+    outcome = {planted_.not_idempotent ? wire::copy_fate::back : wire::copy_fate::taken,
+               plan.is_current && !is_shared};
+  } else if (plan.is_current && (is_shared || (planted_.copy_after && r && last_number == plan.number))) {
     outcome = {wire::copy_fate::used, true};
     if (r) plan.record.session = r->session;
     plan.record.entries.push_back({entry.chunk, r ? r->id : reservation_id{}, entry.place});
@@ -183,12 +191,14 @@ void server_core::impl::on(const requester &who, const wire::unshared_query &m) 
   if (m.count == 0 || m.count > wire::unshared_chunks_max || m.first.value >= chunks ||
       m.count > chunks - m.first.value)
     return breach(who, "an unshared_query outside its volume");
-  after_grace([this, who, m] {
+  const auto look = [this, who, m] {
     if (m.epoch != engine_.volumes().at(m.volume).epoch) return answer(who, wire::unshared_map{true, {}});
     auto bits = unshared_bits(m);
     if (!bits) return stop(bits.error());
     answer(who, wire::unshared_map{false, std::move(*bits)});
-  });
+  };
+  if (planted_.bitmap_in_grace) look();
+  else after_grace(look);
 }
 
 result<std::string> server_core::impl::unshared_bits(const wire::unshared_query &m) const {

@@ -32,6 +32,11 @@ planted_mistakes planted_mistakes::parse(const std::vector<std::string> &names) 
       {"expired_not_awaited", &self::expired_not_awaited},
       {"dead_not_flushed", &self::dead_not_flushed},
       {"answer_before_durable", &self::answer_before_durable},
+      {"copy_after", &self::copy_after},
+      {"any_reservation", &self::any_reservation},
+      {"reserve_before_durable", &self::reserve_before_durable},
+      {"short_grace", &self::short_grace},
+      {"bitmap_in_grace", &self::bitmap_in_grace},
   };
   planted_mistakes out;
   for (const auto &name : names) {

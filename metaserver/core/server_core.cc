@@ -42,7 +42,8 @@ server_core::impl::impl(store::engine &engine, core_options options, boottime_ms
       reaper_(engine, options_.reap_batch) {
   const auto &values = engine_.current_settings();
   const std::uint32_t lease = values.lease_ms + values.lease_margin_ms;
-  grace_end_.value = now.value + std::max(values.longest_lease_ms, lease);
+  grace_end_.value =
+      now.value + (planted_.short_grace ? lease / 8 : std::max(values.longest_lease_ms, lease));
   for (const auto &[id, info] : engine_.sessions()) {
     session &s = sessions_.add(id);
     s.inherited = true;

@@ -57,6 +57,7 @@ result<std::vector<wire::map_run>> server_core::impl::segment_map(volume_id volu
       if (!found) return found.error();
       e = *found;
     }
+    if (planted_.holders_early && pending_.undurable(volume, c)) e.reset();
     add_run(runs, run_of(e));
   }
   return runs;
@@ -69,7 +70,7 @@ void server_core::impl::on(const requester &who, const wire::map &m) {
     return breach(who, "a map request that is not of a segment of its volume");
   // Rule 1: an exception is visible only when no crash can undo it.
   const auto record = undurable_in_segment(m.volume, m.first);
-  if (record && !planted_.place_before_durable)
+  if (record && !planted_.place_before_durable && !planted_.holders_early)
     return durable_.when(*record, [this, who, m] {
       const session *again = sessions_.find(who.session);
       if (again && !again->expired && connections_.find(who.from)) on(who, m);
