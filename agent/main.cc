@@ -65,6 +65,7 @@ int main(int argc, char **argv) {
     log(urgency::failure, std::string(e.what()) + "; see csnap-agent --help");
     return wrong_usage;
   }
+  if (line.socket.starts_with("unix:")) line.socket.erase(0, 5);  // as it is typed everywhere else
   auto instances = interpret(line);
   if (!instances) {
     log(urgency::failure, instances.error().text);

@@ -89,6 +89,7 @@ void client_runtime::impl::connect() {
     if (leaving && !runtime.machine_->has_session()) return;
   }
   if (servers.empty()) return;  // the agent has not found a master yet
+  if (connection) return;       // the agent's word was quicker than a retry that was queued already
   endpoint where = servers[next_server % servers.size()];
   const auto hinted = parse_endpoint(hint);
   hint.clear();

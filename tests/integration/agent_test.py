@@ -294,6 +294,34 @@ def looks_at_most_once_a_second():
         expect(counts() == before, "a living master is known, and still it looks")
 
 
+def an_announcement_is_enough():
+    """Once the agent knows which store it is, the word of a server of this node is all that it needs."""
+    with AgentRig() as r:
+        device = r.dir / "device"
+        device.symlink_to(r.store)
+        r.start_agent("--store", f"main={device}", instances=False)
+        wait_for(lambda: r.instance().get("store"), 20, "the store's id")
+        device.unlink()
+        for _ in range(2):
+            server = r.start_any_port_server("--agent", f"unix:{r.agent_socket}")
+            wait_for(lambda: r.instance().get("address"), 20, "a master that announced itself")
+            expect("vol" in r.by_agent("status"), "the master")
+            r.kill(server)
+            wait_for(lambda: not r.instance().get("address"), 20, "its end")
+        silent = r.start_any_port_server()
+        time.sleep(2.5)
+        expect(not r.instance().get("address"), "who said it?")
+        expect("device" in r.instance()["trouble"], r.instance())
+        # A server that was there before its agent says it again.
+        r.kill(silent)
+        r.kill(r.agent)
+        r.start_any_port_server("--agent", f"unix:{r.agent_socket}")
+        time.sleep(1)
+        device.symlink_to(r.store)
+        r.start_agent("--store", f"main={device}", instances=False)
+        wait_for(lambda: r.instance().get("address"), 20, "a master")
+
+
 def a_list_of_servers_is_enough():
     """Without an agent: three TCP addresses, whichever serves."""
     with Rig() as r:
@@ -338,4 +366,4 @@ def an_agent_for_each_path():
 if __name__ == "__main__":
     run([a_client_that_comes_first_waits, a_takeover_moves_the_address, the_agent_is_killed, several_stores,
          garbage_and_floods, the_agent_starts_a_server, only_some_may_command, looks_at_most_once_a_second,
-         a_list_of_servers_is_enough, an_agent_for_each_path])
+         an_announcement_is_enough, a_list_of_servers_is_enough, an_agent_for_each_path])
