@@ -25,7 +25,7 @@ void master_search::tick(boottime_ms now) {
       if (ping_is_out_) return lost(now);
       ping_is_out_ = true;
       deadline_ = boottime_ms{now.value + patience_ms};
-      orders_.push_back(ping{});
+      orders_.emplace_back(std::in_place_type<ping>);
       break;
   }
 }
@@ -47,13 +47,13 @@ void master_search::go_on(boottime_ms now) {
     if (!tried_.insert(probed_).second) continue;
     phase_ = phase::probing;
     deadline_ = boottime_ms{now.value + patience_ms};
-    orders_.push_back(probe{probed_});
+    orders_.emplace_back(std::in_place_type<probe>, probed_);
     return;
   }
   if (source_ < told_.size()) {
     phase_ = phase::looking;
     deadline_ = boottime_ms{now.value + patience_ms};
-    orders_.push_back(look{source_});
+    orders_.emplace_back(std::in_place_type<look>, source_);
     return;
   }
   phase_ = phase::idle;
@@ -100,7 +100,7 @@ void master_search::heard(std::size_t source, std::vector<master_at> candidates,
 void master_search::answered(term_id term, boottime_ms now) {
   if (phase_ != phase::probing && phase_ != phase::living) return;
   if (term < highest_) {
-    orders_.push_back(hang_up{});
+    orders_.emplace_back(std::in_place_type<hang_up>);
     if (phase_ == phase::living) return lost(now);
     return go_on(now);
   }
@@ -115,7 +115,7 @@ void master_search::answered(term_id term, boottime_ms now) {
 void master_search::refused(term_id term, const std::string &hint, boottime_ms now) {
   if (phase_ == phase::living) return lost(now);
   if (phase_ != phase::probing) return;
-  orders_.push_back(hang_up{});
+  orders_.emplace_back(std::in_place_type<hang_up>);
   highest_ = std::max(highest_, term);
   if (!hint.empty() && ++hints_ <= hints_per_round_max) candidates_.push_front(hint);
   go_on(now);
@@ -124,12 +124,12 @@ void master_search::refused(term_id term, const std::string &hint, boottime_ms n
 void master_search::failed(boottime_ms now) {
   if (phase_ == phase::living) return lost(now);
   if (phase_ != phase::probing) return;
-  orders_.push_back(hang_up{});
+  orders_.emplace_back(std::in_place_type<hang_up>);
   go_on(now);
 }
 
 void master_search::lost(boottime_ms now) {
-  orders_.push_back(hang_up{});
+  orders_.emplace_back(std::in_place_type<hang_up>);
   master_.reset();
   phase_ = phase::idle;
   candidates_.clear();
