@@ -42,7 +42,12 @@ void batch_store::reserve(copy_batch &batch) {
   for (std::size_t i = 0; i < batch.slots.size(); ++i)
     if (batch.slots[i].what == copy_slot::state::data) slots.push_back(i);
   while (copies_.size() < slots.size()) {
-    const auto taken = client_.take_reserved(static_cast<std::uint32_t>(slots.size() - copies_.size()));
+    // In a full store others may wait for what this batch holds: it goes on with that, and the writers of the
+    // other chunks begin anew.
+    const bool has_some = !copies_.empty();
+    const auto taken =
+        client_.take_reserved(volume_, static_cast<std::uint32_t>(slots.size() - copies_.size()), has_some);
+    if (taken && taken->empty()) return;
     if (!taken) {
       // Those that got a place go on; a store with room for some copies is not full for them.
       for (std::size_t i = copies_.size(); i < slots.size(); ++i)

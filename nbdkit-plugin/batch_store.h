@@ -15,7 +15,7 @@ class batch_store {
   batch_store(volume_id volume, chunk_store &store, volume_client &client, planted_mistakes planted)
       : volume_(volume), store_(store), client_(client), planted_(planted) {}
   // Afterwards each slot without a failure was answered by the server - or it said that the epoch or the
-  // session is over, and begin_write() will say so too.
+  // session is over, or had no room yet, and the writer begins anew.
   void run(copy_batch &batch);
 
  private:

@@ -4,11 +4,19 @@
 namespace csnap::plugin {
 
 result<std::uint64_t> chunk_store::offset_of(store_chunk first, std::uint64_t skip_bytes,
-                                             std::uint64_t length) const {
-  const std::uint64_t chunks = (skip_bytes + length + chunk_bytes_ - 1) / chunk_bytes_;
-  if (first.value >= chunk_count_ || chunks > chunk_count_ - first.value)
-    return fail(errc::corrupt, "the server named store chunk " + std::to_string(first.value) +
-                                   ", but the store has " + std::to_string(chunk_count_));
+                                             std::uint64_t length) {
+  const auto is_within = [&] {
+    const std::uint64_t size = device_.size_bytes();
+    const std::uint64_t room = size < offset_bytes_ ? 0 : size - offset_bytes_;
+    const std::uint64_t chunks = (skip_bytes + length + chunk_bytes_ - 1) / chunk_bytes_;
+    return first.value < room / chunk_bytes_ && chunks <= room / chunk_bytes_ - first.value;
+  };
+  if (!is_within())  // the server learned that the device was enlarged
+    if (auto done = device_.measure(); !done) return done.error();
+  if (!is_within())
+    return fail(errc::io, "store chunk " + std::to_string(first.value) +
+                              " is beyond the end of the store's device, " + "which has " +
+                              std::to_string(device_.size_bytes()) + " bytes here");
   return offset_bytes_ + first.value * chunk_bytes_ + skip_bytes;
 }
 

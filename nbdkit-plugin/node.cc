@@ -184,7 +184,7 @@ result<> node::verify_store() {
                                    ", but store=" + config_.store + " is " + to_text(layout_.store));
   if (served->chunk_bytes != layout_.chunk_bytes ||
       served->chunks_offset_bytes != layout_.chunks_offset_bytes ||
-      served->chunk_count != layout_.chunk_count)
+      served->chunk_count < layout_.chunk_count)  // more: it was enlarged since
     return fail(errc::refused, "the server has another layout of the store than store=" + config_.store);
   is_verified_ = true;
   return {};

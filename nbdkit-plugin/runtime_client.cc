@@ -81,16 +81,21 @@ void runtime_client::write_drained() {
   if (!drains.empty()) hooks_.on_drains(std::move(drains));
 }
 
-result<std::vector<reserved_chunk>> runtime_client::take_reserved(std::uint32_t wanted) {
+result<std::vector<reserved_chunk>> runtime_client::take_reserved(volume_id volume, std::uint32_t wanted,
+                                                                  bool briefly) {
   struct attempt {
     result<std::vector<reserved_chunk>> outcome;
   };
-  auto taken =
-      runtime_.wait_until<attempt>(timeout_, [&](client_machine &m, boottime_ms) -> std::optional<attempt> {
-        auto some = m.take_reserved(wanted);
-        if (some && some->empty()) return std::nullopt;
-        return attempt{std::move(some)};
-      });
+  constexpr std::chrono::milliseconds a_moment{200};  // some round trips
+  const bool is_sooner = briefly && (timeout_.count() == 0 || a_moment < timeout_);
+  auto taken = runtime_.wait_until<attempt>(is_sooner ? a_moment : timeout_,
+                                            [&](client_machine &m, boottime_ms) -> std::optional<attempt> {
+                                              auto some = m.take_reserved(volume, wanted);
+                                              if (some && some->empty()) return std::nullopt;
+                                              return attempt{std::move(some)};
+                                            });
+  if (!taken && briefly && taken.error().code == errc::timed_out)
+    return std::vector<client::reserved_chunk>();
   if (!taken) return taken.error();
   return std::move(taken->outcome);
 }

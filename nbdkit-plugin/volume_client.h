@@ -27,8 +27,9 @@ class volume_client {
   virtual boottime_ms now() = 0;
   virtual void write_drained() = 0;
 
-  // Between 1 and `wanted` chunks. Errors: also no_space.
-  virtual result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t wanted) = 0;
+  // Between 1 and `wanted` chunks; when asked only `briefly`, perhaps none. Errors: also no_space.
+  virtual result<std::vector<client::reserved_chunk>> take_reserved(volume_id volume, std::uint32_t wanted,
+                                                                    bool briefly) = 0;
   virtual void return_unused(std::span<const client::reserved_chunk> chunks) = 0;
   virtual result<wire::committed> commit(wire::commit what) = 0;
 

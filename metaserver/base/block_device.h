@@ -26,6 +26,8 @@ class block_device {
   virtual ~block_device() = default;
 
   virtual std::uint64_t size_bytes() const = 0;
+  // Looks at the size again, for it may have been enlarged since it was opened. Errors: io.
+  virtual result<> measure() { return {}; }
   virtual result<> read(std::uint64_t offset_bytes, std::span<std::byte> into) = 0;
   virtual result<> write(std::uint64_t offset_bytes, std::span<const std::byte> from, durability how) = 0;
   // The range then reads as zeroes. `may_unmap` allows the device to give the space back.

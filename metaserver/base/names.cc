@@ -31,6 +31,8 @@ bool is_valid_name(std::string_view name) {
   return known && name.find("..") == std::string_view::npos;
 }
 
+bool is_valid_tag(std::string_view tag) { return tag.size() <= tag_length_max && is_valid_name(tag); }
+
 error invalid_name(std::string_view kind, std::string_view name) {
   return fail(errc::invalid, std::string(kind) + " name '" + printable(name) +
                                  "' is not valid: use 1 to 64 letters, digits, '.', '_' or '-', a letter "

@@ -12,8 +12,12 @@
 namespace csnap {
 
 inline constexpr std::size_t name_length_max = 64;
+// The tags of holds on snapshots: names, shorter, so that all of a snapshot's fit into one catalog entry.
+inline constexpr std::size_t tag_length_max = 32;
+inline constexpr std::size_t holds_max = 7;  // on one snapshot
 
 bool is_valid_name(std::string_view name);
+bool is_valid_tag(std::string_view tag);
 // The one-line reason that people see for a name that is refused.
 error invalid_name(std::string_view kind, std::string_view name);
 

@@ -17,7 +17,7 @@ namespace csnap::cli {
 namespace {
 
 struct format_arguments {
-  std::string store, metadata, chunk_size = "64K";
+  std::string store, metadata, chunk_size = "64K", when_full = "error";
   std::vector<std::string> origins;
   std::uint32_t nodes = 8, lease_ms = 5000, barrier_ms = 5000;
   bool force = false;
@@ -36,6 +36,10 @@ result<store::format_request> read_request(const format_arguments &typed) {
     return fail(errc::invalid, "--nodes must be 1 to " + std::to_string(store::node_count_max));
   if (typed.lease_ms < 100 || typed.lease_ms > 600000 || typed.barrier_ms < 100 || typed.barrier_ms > 600000)
     return fail(errc::invalid, "--lease-ms and --barrier-ms must be 100 to 600000");
+  const auto when_full = parse_full_policy(typed.when_full);
+  if (!when_full)
+    return fail(errc::invalid, "--full " + typed.when_full + ": write error, origin-first or snapshot-first");
+  out.when_full = *when_full;
   out.node_count = typed.nodes;
   out.values.lease_ms = typed.lease_ms;
   out.values.lease_margin_ms = typed.lease_ms / 5;
@@ -163,6 +167,10 @@ void add_format_verb(CLI::App &app, command_line &line) {
   verb->add_option("--lease-ms", typed->lease_ms, "How long a client may work without the server")
       ->capture_default_str();
   verb->add_option("--barrier-ms", typed->barrier_ms, "How long a create waits for a client")
+      ->capture_default_str();
+  verb->add_option("--full", typed->when_full,
+                   "When the store is full: error, writes fail; origin-first, snapshots are given up; "
+                   "snapshot-first, writes wait. Later: csnap set")
       ->capture_default_str();
   verb->add_flag("--force", typed->force, "Destroy the store that is there now");
   verb->footer("Example: csnap format /dev/sdc --origin disk1=/dev/sdb");

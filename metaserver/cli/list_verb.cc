@@ -19,13 +19,20 @@ struct listing {
   std::vector<wire::snapshot_entry> snapshots;
 };
 
-std::string state_text(std::uint8_t state) {
-  switch (static_cast<store::snapshot_state>(state)) {
+std::string state_text(const wire::snapshot_entry &entry) {
+  if (entry.sacrificed) return "sacrificed";
+  switch (static_cast<store::snapshot_state>(entry.state)) {
     case store::snapshot_state::live: return "live";
     case store::snapshot_state::dying: return "dying";
     case store::snapshot_state::dead: return "dead";
   }
   return "unknown";
+}
+
+std::vector<std::string> hold_tags(const wire::snapshot_entry &entry) {
+  std::vector<std::string> out;
+  for (const auto &each : entry.holds) out.push_back(each.tag);
+  return out;
 }
 
 result<listing> fetch(const master_call &master, const std::string &volume) {
@@ -59,7 +66,8 @@ void print_json(const listing &all) {
                    {"created", each.created_unix_ms},
                    {"size", each.size_bytes},
                    {"priority", static_cast<std::int32_t>(each.priority)},
-                   {"state", state_text(each.state)}});
+                   {"state", state_text(each)},
+                   {"holds", hold_tags(each)}});
   }
   std::printf("%s\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
@@ -75,14 +83,17 @@ void print_table(const listing &all) {
              {"CREATED", left},
              {"SIZE", right},
              {"PRIORITY", right},
-             {"STATE", left}});
+             {"STATE", left},
+             {"HELD BY", left}});
   const std::int64_t now = unix_ms_now();
   for (const auto &each : all.snapshots) {
     const auto volume = all.volumes.find(each.volume);
     const std::string name = (volume == all.volumes.end() ? "?" : volume->second) + "@" + each.name;
+    std::string holds;
+    for (const std::string &tag : hold_tags(each)) holds += (holds.empty() ? "" : ",") + tag;
     out.add({name, std::to_string(each.number.value),
              age_text(static_cast<std::int64_t>(each.created_unix_ms), now), format_size(each.size_bytes),
-             std::to_string(static_cast<std::int32_t>(each.priority)), state_text(each.state)});
+             std::to_string(static_cast<std::int32_t>(each.priority)), state_text(each), holds});
   }
   std::printf("%s", out.text().c_str());
 }

@@ -12,7 +12,7 @@ namespace csnap::cli {
 
 // Their names are taken, so that people are told rather than left to guess.
 void add_unoffered_verbs(CLI::App &app, command_line &line) {
-  for (const char *name : {"clone", "rollback", "resize", "hold", "release", "send", "receive"}) {
+  for (const char *name : {"clone", "rollback", "send", "receive"}) {
     auto *verb = app.add_subcommand(name)->group("")->allow_extras()->fallthrough(false);
     verb->callback(
         [name, &line] { line.status = misused("'" + std::string(name) + "' is not offered yet"); });
@@ -38,6 +38,7 @@ void add_verbs(CLI::App &app, command_line &line) {
       ->capture_default_str();
   add_format_verb(app, line);
   add_snapshot_verbs(app, line);
+  add_policy_verbs(app, line);
   add_list_verb(app, line);
   add_diff_verb(app, line);
   add_server_verbs(app, line);

@@ -41,8 +41,10 @@ void print_summary(const json &status) {
               text(status, "term").c_str(),
               duration_text(static_cast<std::int64_t>(number(status, "uptime"))).c_str(),
               flag(status, "in_grace") ? ", in grace after a takeover" : "");
-  std::printf("space      %s of %s free, %s reserved; chunks of %s\n", chunks("chunks_free").c_str(),
-              chunks("chunks_total").c_str(), chunks("chunks_reserved").c_str(), format_size(chunk).c_str());
+  const std::string condition = text(store, "condition");
+  std::printf("space      %s of %s free, %s reserved; chunks of %s%s\n", chunks("chunks_free").c_str(),
+              chunks("chunks_total").c_str(), chunks("chunks_reserved").c_str(), format_size(chunk).c_str(),
+              condition.empty() || condition == "ok" ? "" : (" (" + condition + ")").c_str());
   std::printf("metadata   %llu of %llu pages free\n", static_cast<unsigned long long>(number(pages, "free")),
               static_cast<unsigned long long>(number(pages, "total")));
   std::printf("snapshots  %llu, holding %s\n", static_cast<unsigned long long>(number(status, "snapshots")),
@@ -54,11 +56,18 @@ void print_summary(const json &status) {
 
 void print_volumes(const json &status) {
   using enum table::align;
-  table out({{"VOLUME", left}, {"SIZE", right}, {"SNAPSHOTS", right}, {"COPIED", right}, {"DEVICE", left}});
+  table out({{"VOLUME", left},
+             {"SIZE", right},
+             {"SNAPSHOTS", right},
+             {"COPIED", right},
+             {"WHEN FULL", left},
+             {"GIVEN UP", right},
+             {"DEVICE", left}});
   const std::uint64_t chunk = number(object(status, "store"), "chunk_size");
   for (const json &each : list(status, "volumes"))
     out.add({text(each, "name"), format_size(number(each, "size")), std::to_string(number(each, "snapshots")),
-             format_size(number(each, "exceptions") * chunk), text(each, "device")});
+             format_size(number(each, "exceptions") * chunk), text(each, "when_full"),
+             std::to_string(number(each, "sacrificed")), text(each, "device")});
   std::printf("\n%s", out.text().c_str());
   for (const json &each : list(status, "conditions"))
     if (each.is_string()) std::printf("\nattention: %s\n", each.get<std::string>().c_str());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metaserver/base/names.h"
+#include "metaserver/cli/space_need.h"
 #include "metaserver/cli/verbs.h"
 
 #include <nlohmann/json.hpp>
@@ -23,8 +24,27 @@ result<std::vector<wire::snapshot_pair>> parse_pairs(const std::vector<std::stri
   return out;
 }
 
+exit_status print_need(const space_need &need, bool as_json) {
+  if (as_json)
+    std::printf(
+        "%s\n",
+        json({{"at_most", need.at_most_bytes}, {"free", need.free_bytes}, {"enough", need.is_enough()}})
+            .dump()
+            .c_str());
+  else
+    std::printf("could come to need %s of the store, %s are free: %s\n",
+                format_size(need.at_most_bytes).c_str(), format_size(need.free_bytes).c_str(),
+                need.is_enough() ? "enough" : "not enough for the worst case");
+  return exit_status::done;
+}
+
+struct create_options {
+  std::int32_t priority = 0;
+  bool only_estimates = false, checks_space = false;
+};
+
 exit_status create(const global_options &globals, const std::vector<std::string> &names,
-                   std::int32_t priority) {
+                   const create_options &options) {
   wire::create request;
   auto members = parse_pairs(names);
   if (!members) return misused(members.error().text);
@@ -33,8 +53,16 @@ exit_status create(const global_options &globals, const std::vector<std::string>
   const auto master = find_master(globals);
   if (!master) return misused(master.error().text);
   request.request = client::random_unique_id();
-  request.priority = static_cast<std::uint32_t>(priority);
+  request.priority = static_cast<std::uint32_t>(options.priority);
   request.members = std::move(*members);
+  if (options.only_estimates || options.checks_space) {
+    const auto need = ask_space_need(*master, request.members);
+    if (!need) return failed(need.error());
+    if (options.only_estimates) return print_need(*need, globals.json);
+    if (!need->is_enough())
+      print_error_line("warning: could come to need " + format_size(need->at_most_bytes) + " of the store, " +
+                       format_size(need->free_bytes) + " are free");
+  }
   const auto made = master->ask<wire::created>(request);
   if (!made) return failed(made.error());
   if (globals.json) {
@@ -99,18 +127,24 @@ exit_status rename(const global_options &globals, const std::string &from, const
 void add_snapshot_verbs(CLI::App &app, command_line &line) {
   struct arguments {
     std::vector<std::string> names;
-    std::int32_t priority = 0;
+    create_options create_with;
     std::string from, to;
   };
   const auto typed = std::make_shared<arguments>();
 
   auto *create_verb = app.add_subcommand("create", "Make snapshots, all at one point in time");
   create_verb->add_option("VOL@SNAP", typed->names, "One for each volume")->required();
-  create_verb->add_option("--priority", typed->priority, "When space ends, lower ones are given up first")
+  create_verb
+      ->add_option("--priority", typed->create_with.priority,
+                   "When space ends, lower ones are given up first")
       ->capture_default_str();
+  create_verb->add_flag("--estimate", typed->create_with.only_estimates,
+                        "Make nothing; say how much of the store they could come to need");
+  create_verb->add_flag("--check-space", typed->create_with.checks_space,
+                        "Warn if the store could get full before every chunk is written once");
   create_verb->footer("Example: csnap create disk1@monday disk2@monday");
   create_verb->callback(
-      [typed, &line] { line.status = create(line.globals, typed->names, typed->priority); });
+      [typed, &line] { line.status = create(line.globals, typed->names, typed->create_with); });
 
   auto *delete_verb =
       app.add_subcommand("delete", "Delete snapshots; their space comes back in the background");

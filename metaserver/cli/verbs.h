@@ -21,6 +21,7 @@ struct command_line {
 };
 
 void add_snapshot_verbs(CLI::App &app, command_line &line);  // create delete rename
+void add_policy_verbs(CLI::App &app, command_line &line);    // set hold release resize
 void add_list_verb(CLI::App &app, command_line &line);
 void add_diff_verb(CLI::App &app, command_line &line);
 void add_server_verbs(CLI::App &app, command_line &line);   // status sessions

@@ -152,12 +152,14 @@ void client_machine::drained(barrier_id barrier) {
 
 // ---- copy-out ----
 
-result<std::vector<reserved_chunk>> client_machine::take_reserved(std::uint32_t wanted) {
+result<std::vector<reserved_chunk>> client_machine::take_reserved(volume_id volume, std::uint32_t wanted) {
   check(wanted > 0, "no chunk wanted");
   auto out = impl_->pool.take(wanted);
-  if (out.empty() && impl_->pool.take_no_space()) return fail(errc::no_space, "the snapshot store is full");
-  if (const std::uint32_t count = impl_->leaving ? 0 : impl_->pool.ask(wanted))
-    (void)impl_->requests.add(purpose::reserve, wire::reserve{count, impl_->pool.newest()});
+  if (out.empty() && impl_->pool.take_no_space(volume))
+    return fail(errc::no_space, "the snapshot store is full");
+  if (impl_->leaving) return out;
+  if (auto question = impl_->pool.ask(volume, wanted, out.empty()))
+    (void)impl_->requests.add(purpose::reserve, *question);
   return out;
 }
 

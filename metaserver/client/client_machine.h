@@ -125,8 +125,9 @@ class client_machine {
 
   // ---- copy-out ----
   // Up to `wanted` reserved chunks, contiguous if at all possible; fewer (or none) when the pool is low: more
-  // have been asked for, wait for changes(). Errors: no_space when the server said so and the pool is empty.
-  result<std::vector<reserved_chunk>> take_reserved(std::uint32_t wanted);
+  // have been asked for, wait for changes(). When the store is full, what happens is the volume's policy: the
+  // server gives room, or lets the request wait, or says no_space (error, when the pool is empty).
+  result<std::vector<reserved_chunk>> take_reserved(volume_id volume, std::uint32_t wanted);
   // Chunks whose copy was never named in a commit: they are this session's to use again.
   void return_unused(std::span<const reserved_chunk> chunks);
   // The copies are durable on the store. Answer: committed (already worked in: bits are set if the epoch is

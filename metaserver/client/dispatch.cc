@@ -53,6 +53,15 @@ result<> client_machine::impl::from_server(const wire::message &what) {
                           on_snapshot_gone(g);
                           return {};
                         },
+                        [&](const wire::reclaim &) -> result<> {
+                          on_reclaim();
+                          return {};
+                        },
+                        [&](const wire::store_grown &g) -> result<> {
+                          session.store_grown(g.chunk_count);
+                          ++changes;
+                          return {};
+                        },
                         [&](const auto &) -> result<> { return unexpected(what); },
                     },
                     what);
@@ -78,6 +87,11 @@ void client_machine::impl::on_snapshot_gone(const wire::snapshot_gone &g) {
   snapshots.mark_gone(g.volume, g.number);
   say(wire::snapshot_gone_answer{g.volume, g.number});
   ++changes;
+}
+
+// Answered also when there is nothing: the server waits for it.
+void client_machine::impl::on_reclaim() {
+  if (!leaving) (void)requests.add(purpose::give_back, pool.give_back());
 }
 
 // ---- answers ----
@@ -129,7 +143,8 @@ result<> client_machine::impl::apply(ticket t, pending_request &request, const w
     case purpose::commit: return commit_answered(t, request, body);
     case purpose::reopen_volume: return volume_reopened(request, body);
     case purpose::reopen_snapshot: return snapshot_reopened(request, body);
-    case purpose::reserve: return reserve_answered(body, now);
+    case purpose::reserve: return reserve_answered(std::get<wire::reserve>(request.what), body, now);
+    case purpose::give_back: return {};  // whatever became of them, they are not this session's to use
     case purpose::unshared_query: return query_answered(std::get<wire::unshared_query>(request.what), body);
     case purpose::map: return map_answered(std::get<wire::map>(request.what), body, now);
   }
@@ -160,16 +175,17 @@ result<> client_machine::impl::commit_answered(ticket t, const pending_request &
   return {};
 }
 
-result<> client_machine::impl::reserve_answered(const wire::message &body, boottime_ms now) {
+result<> client_machine::impl::reserve_answered(const wire::reserve &asked, const wire::message &body,
+                                                boottime_ms now) {
   if (const auto *f = std::get_if<wire::failed>(&body)) {
-    pool.refused(f->code, now);
+    pool.refused(asked, f->code, now);
     return {};
   }
   const auto *r = std::get_if<wire::reserved>(&body);
   if (r == nullptr) return unexpected(body);
   const std::uint64_t store_chunks = session.welcome()->chunk_count;
   if (r->count == 0 || r->count > wire::reserve_chunks_max || r->first.value >= store_chunks ||
-      r->count > store_chunks - r->first.value || !pool.granted(*r))
+      r->count > store_chunks - r->first.value || !pool.granted(asked, *r))
     return fail(errc::invalid, "the server granted chunks that it cannot grant");
   return {};
 }

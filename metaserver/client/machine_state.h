@@ -59,6 +59,7 @@ struct client_machine::impl {
   result<> on_freeze(const wire::freeze &f);
   result<> on_recall(const wire::recall &r);
   void on_snapshot_gone(const wire::snapshot_gone &g);
+  void on_reclaim();
   // ... and answers
   result<> answered(std::uint64_t wire_id, const wire::message &body, boottime_ms now, std::string *hint);
   result<> renewal_answered(const wire::message &body, boottime_ms now, std::string *hint);
@@ -68,7 +69,7 @@ struct client_machine::impl {
   result<> snapshot_answered(ticket t, pending_request &request, const wire::message &body);
   result<> snapshot_reopened(const pending_request &request, const wire::message &body);
   result<> commit_answered(ticket t, const pending_request &request, const wire::message &body);
-  result<> reserve_answered(const wire::message &body, boottime_ms now);
+  result<> reserve_answered(const wire::reserve &asked, const wire::message &body, boottime_ms now);
   result<> query_answered(const wire::unshared_query &asked, const wire::message &body);
   result<> map_answered(const wire::map &asked, const wire::message &body, boottime_ms now);
   result<> open_gate(const std::string &name, const wire::volume_opened &o);

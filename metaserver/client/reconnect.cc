@@ -110,7 +110,8 @@ void client_machine::impl::begin_new_session() {
   const wire::failed gone{errc::gone, "the session has expired", {}};
   for (auto &[t, r] : requests.take_all([](const pending_request &p) { return p.why == purpose::commit; }))
     if (!r.abandoned) requests.keep_answer(t, gone);
-  (void)requests.take_all([](const pending_request &p) { return p.why == purpose::close; });
+  (void)requests.take_all(
+      [](const pending_request &p) { return p.why == purpose::close || p.why == purpose::give_back; });
   for (auto &[t, r] : requests.take_all([](const pending_request &p) { return p.why == purpose::goodbye; }))
     requests.keep_answer(t, wire::done{});
   ++changes;

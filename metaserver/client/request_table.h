@@ -20,7 +20,8 @@ enum class purpose : std::uint8_t {
   open_snapshot,
   commit,
   close,
-  goodbye,  // sent again
+  goodbye,
+  give_back,  // sent again
   reopen_volume,
   reopen_snapshot,
   reserve,

@@ -28,6 +28,7 @@ void reservation_pool::take_from(std::map<std::uint64_t, run>::iterator at, std:
 
 std::vector<reserved_chunk> reservation_pool::take(std::uint32_t wanted) {
   std::vector<reserved_chunk> out;
+  kept_ = 0;
   const auto fits =
       std::find_if(free_.begin(), free_.end(), [&](const auto &r) { return r.second.count >= wanted; });
   if (fits != free_.end()) {
@@ -38,40 +39,82 @@ std::vector<reserved_chunk> reservation_pool::take(std::uint32_t wanted) {
   return out;
 }
 
-std::uint32_t reservation_pool::ask(std::uint32_t wanted) {
-  if (asked_ || held_until_ != not_held) return 0;
-  if (free_count_ >= wanted && free_count_ >= reserve_chunks_ / 2) return 0;
-  asked_ = true;
-  return std::clamp<std::uint32_t>(wanted, reserve_chunks_, wire::reserve_chunks_max);
+std::optional<wire::reserve> reservation_pool::ask(volume_id volume, std::uint32_t wanted, bool is_needed) {
+  if (free_count_ >= wanted && free_count_ >= reserve_chunks_ / 2) return std::nullopt;
+  question &q = questions_[volume];
+  if (q.is_asked || (is_needed ? q.held_until : q.ahead_held_until) != not_held) return std::nullopt;
+  q.is_asked = true;
+  q.wanted = wanted;
+  return wire::reserve{std::clamp<std::uint32_t>(wanted, reserve_chunks_, wire::reserve_chunks_max), newest_,
+                       volume, is_needed};
 }
 
-bool reservation_pool::take_no_space() { return std::exchange(no_space_, false); }
+bool reservation_pool::take_no_space(volume_id volume) {
+  const auto found = questions_.find(volume);
+  return found != questions_.end() && std::exchange(found->second.no_space, false);
+}
 
-bool reservation_pool::granted(const wire::reserved &r) {
+void reservation_pool::forget_asked() {
+  for (auto &[volume, q] : questions_) q.is_asked = false;
+}
+
+bool reservation_pool::granted(const wire::reserve &asked, const wire::reserved &r) {
   const auto next = free_.lower_bound(r.first.value);
   if (next != free_.end() && next->first < r.first.value + r.count) return false;
   if (next != free_.begin()) {
     const auto before = std::prev(next);
     if (before->first + before->second.count > r.first.value) return false;
   }
-  asked_ = false;
-  no_space_ = false;
+  question &q = questions_[asked.volume];
+  q.is_asked = q.no_space = false;
+  if (asked.needed) kept_ += std::min(q.wanted, r.count);
   newest_ = std::max(newest_, r.id);
   live_[r.id] += r.count;
   insert(r.first.value, run{r.count, r.id});
   return true;
 }
 
-void reservation_pool::refused(errc why, boottime_ms now) {
-  asked_ = false;
-  if (why == errc::no_space) no_space_ = true;
-  held_until_ = boottime_ms{now.value + hold_after_refusal_ms};
+// Chunks asked for ahead of need may be refused while those that a write needs would not be.
+void reservation_pool::refused(const wire::reserve &asked, errc why, boottime_ms now) {
+  question &q = questions_[asked.volume];
+  q.is_asked = false;
+  if (asked.needed && why == errc::no_space) q.no_space = true;
+  (asked.needed ? q.held_until : q.ahead_held_until) = boottime_ms{now.value + hold_after_refusal_ms};
 }
 
 bool reservation_pool::tick(boottime_ms now) {
-  if (now < held_until_) return false;
-  held_until_ = not_held;
-  return true;
+  bool may_ask = false;
+  for (auto &[volume, q] : questions_)
+    for (boottime_ms *held : {&q.held_until, &q.ahead_held_until}) {
+      if (now < *held) continue;
+      *held = not_held;
+      may_ask = true;
+    }
+  return may_ask;
+}
+
+boottime_ms reservation_pool::held_until() const {
+  boottime_ms next = not_held;
+  for (const auto &[volume, q] : questions_) next = std::min({next, q.held_until, q.ahead_held_until});
+  return next;
+}
+
+wire::return_chunks reservation_pool::give_back() {
+  wire::return_chunks out;
+  while (free_count_ > kept_ && out.runs.size() < wire::return_runs_max) {
+    const auto last = std::prev(free_.end());
+    const run whole = last->second;
+    const std::uint64_t count = std::min(whole.count, free_count_ - kept_);
+    const store_chunk first{last->first + whole.count - count};
+    out.runs.push_back({whole.reservation, first, static_cast<std::uint32_t>(count)});
+    if (count == whole.count) free_.erase(last);
+    else last->second.count -= count;
+    free_count_ -= count;
+    auto &live = live_.at(whole.reservation);
+    live -= count;
+    if (live == 0) live_.erase(whole.reservation);
+  }
+  return out;
 }
 
 void reservation_pool::put_back(std::span<const reserved_chunk> chunks) {
@@ -107,9 +150,9 @@ void reservation_pool::reset() {
   free_.clear();
   free_count_ = 0;
   live_.clear();
-  asked_ = no_space_ = false;
+  questions_.clear();
+  kept_ = 0;
   newest_ = reservation_id{};
-  held_until_ = not_held;
 }
 
 }  // namespace csnap::client

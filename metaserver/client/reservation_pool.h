@@ -8,6 +8,7 @@
 #include "metaserver/client/client_machine.h"
 
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 namespace csnap::client {
@@ -18,28 +19,31 @@ class reservation_pool {
 
   std::uint64_t size() const { return free_count_; }
   std::vector<reserved_chunk> take(std::uint32_t wanted);
-  // How many to ask the server for now; 0: none. Counts as asked.
-  std::uint32_t ask(std::uint32_t wanted);
-  // True once after the server said that the store is full.
-  bool take_no_space();
+  // What to ask the server for now, if anything; counts as asked. One question for each volume is under way.
+  // `is_needed`: a write waits, and there was nothing to take.
+  std::optional<wire::reserve> ask(volume_id volume, std::uint32_t wanted, bool is_needed);
+  // True once after the server said that there is no room for what a write of this volume needed.
+  bool take_no_space(volume_id volume);
 
   // False: the server granted what is here already.
-  [[nodiscard]] bool granted(const wire::reserved &r);
-  void refused(errc why, boottime_ms now);
+  [[nodiscard]] bool granted(const wire::reserve &asked, const wire::reserved &r);
+  void refused(const wire::reserve &asked, errc why, boottime_ms now);
   // No answer will come.
-  void forget_asked() { asked_ = false; }
+  void forget_asked();
   // Of this session; what the server granted after it was lost with its answer.
   reservation_id newest() const { return newest_; }
   // Back into the pool. Chunks of an older session are not this session's to use: they are ignored.
   void put_back(std::span<const reserved_chunk> chunks);
   // It is not this session's any more.
   void forget(reservation_id reservation);
+  // What the server calls back: takes out what nobody is about to use, as far as one message can say it.
+  wire::return_chunks give_back();
   // A new session: nothing is reserved.
   void reset();
 
   // After a refusal the next question waits; true when it may be asked (something changed).
   bool tick(boottime_ms now);
-  boottime_ms held_until() const { return held_until_; }
+  boottime_ms held_until() const;
 
  private:
   struct run {
@@ -54,9 +58,15 @@ class reservation_pool {
   std::map<std::uint64_t, run> free_;  // by first chunk; disjoint
   std::uint64_t free_count_ = 0;
   std::unordered_map<reservation_id, std::uint64_t> live_;  // chunks of each that are still this session's
-  bool asked_ = false, no_space_ = false;
+  struct question {
+    bool is_asked = false, no_space = false;
+    std::uint32_t wanted = 0;                 // by the writes that it is needed for
+    boottime_ms held_until{INT64_MAX};        // INT64_MAX: not held
+    boottime_ms ahead_held_until{INT64_MAX};  // the same, of chunks that no write needs yet
+  };
+  std::map<volume_id, question> questions_;
+  std::uint64_t kept_ = 0;  // granted for a write that has not taken them yet: not given back
   reservation_id newest_;
-  boottime_ms held_until_{INT64_MAX};  // INT64_MAX: not held
 };
 
 }  // namespace csnap::client

@@ -9,6 +9,7 @@
 #include "metaserver/client/planted_mistakes.h"
 #include "metaserver/wire/messages.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace csnap::client {
@@ -29,6 +30,9 @@ class session_keeper {
   void hello_sent(boottime_ms now);
   // Errors: stale (an older term), invalid (a welcome that cannot be).
   result<> welcomed(const wire::welcome &w, term_id term, boottime_ms now);
+  void store_grown(std::uint64_t chunk_count) {
+    if (welcome_) welcome_->chunk_count = std::max(welcome_->chunk_count, chunk_count);
+  }
   void lost() { phase_ = phase::offline; }
   // The server has let the session expire. It may still be resumed.
   void expired() { lease_until_ = boottime_ms{}; }

@@ -14,6 +14,13 @@
 
 namespace csnap::core {
 
+// Where an answer goes. The session is looked up again by whoever goes on later: it may have ended.
+struct requester {
+  connection_id from;
+  std::uint64_t request{};
+  session_id session;  // 0: a tool
+};
+
 struct connection {
   wire::client_role role = wire::client_role::tool;
   session_id session;  // 0 for a tool, and before the hello

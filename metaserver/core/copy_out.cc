@@ -37,29 +37,54 @@ void server_core::impl::on(const requester &who, const wire::reserve &m) {
   session &s = session_of(who);
   if (m.count == 0 || m.count > wire::reserve_chunks_max)
     return breach(who, "a reservation of " + std::to_string(m.count) + " chunks");
-  for (const auto &[id, r] : engine_.reservations()) {
-    if (r.session != s.id || id <= m.newest_known) continue;
-    // Its answer cannot have been lost on the connection that it went to, or will go to: this is a second
-    // request beside the first, and the same chunks would be granted twice.
-    if (s.granted == id && s.granted_on == who.from)
-      return refuse(who, errc::refused, "the reservation before it is not answered yet");
-    s.granted = id;
-    s.granted_on = who.from;
-    return answer_durably(who, wire::reserved{id, r.first, r.count});
-  }
+  if (s.granted_on != who.from) s.granted.clear();
+  s.granted_on = who.from;
+  std::erase_if(s.granted, [&](const auto &g) { return g.first <= m.newest_known; });
+  const bool is_second =
+      std::any_of(s.granted.begin(), s.granted.end(), [&](const auto &g) { return g.second == m.volume; });
+  if (is_second || room_.waits_for(who, m.volume))
+    return refuse(who, errc::refused, "the reservation before it is not answered yet");
+  if (regrant_lost(who, m)) return;
   if (s.chunks_reserved + m.count > reserved_per_session_max)
     return refuse(who, errc::refused, "the session has enough reserved chunks that it did not use");
-  const auto free = engine_.find_free_chunks(m.count);
-  if (!free) return refuse(who, free.error().code, free.error().text);
+  if (!room_.is_empty() && (!m.needed || policy_of(m.volume) != full_policy::error))
+    return no_room(who, m.volume, m, fail(errc::no_space, "the snapshot store is full, and others wait"));
+  if (const auto done = grant(who, m); !done) no_room(who, m.volume, m, done.error());
+}
+
+// A reservation of the session that was granted on another connection and of which the client has not heard:
+// its answer was lost.
+bool server_core::impl::regrant_lost(const requester &who, const wire::reserve &m) {
+  session &s = session_of(who);
+  for (const auto &[id, r] : engine_.reservations()) {
+    if (r.session != s.id || id <= m.newest_known || s.granted.contains(id)) continue;
+    s.granted.emplace(id, m.volume);
+    answer_durably(who, wire::reserved{id, r.first, r.count});
+    return true;
+  }
+  return false;
+}
+
+// Errors: no_space; nothing was answered then.
+result<> server_core::impl::grant(const requester &who, const wire::reserve &m) {
+  session &s = session_of(who);
+  // The last chunks are shared out: one of many must not get what all of them wait for.
+  const std::uint64_t share = engine_.chunks_free_now() / (room_.size() + 1);
+  const auto wanted = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(share, 1, m.count));
+  const auto free = engine_.find_free_chunks(wanted);
+  if (!free) return free.error();
   const auto [first, count] = *free;
   const reservation_id id{engine_.last_reservation_id().value + 1};
   const auto seq = append(store::chunks_reserved{id, s.id, first, count});
-  if (!seq) return refuse(who, seq.error().code, seq.error().text);
+  if (!seq) return seq.error();
   s.chunks_reserved += count;
-  s.granted = id;
-  s.granted_on = who.from;
-  if (planted_.reserve_before_durable) return answer(who, wire::reserved{id, first, count});
+  s.granted.emplace(id, m.volume);
+  if (planted_.reserve_before_durable) {
+    answer(who, wire::reserved{id, first, count});
+    return {};
+  }
   answer_when_durable(who, *seq, wire::reserved{id, first, count});
+  return {};
 }
 
 const char *server_core::impl::commit_breach(const wire::commit &m) const {
@@ -149,19 +174,19 @@ void server_core::impl::on(const requester &who, const wire::commit &m) {
   plan.answer.stale_epoch = !plan.is_current;
   for (const auto &entry : m.entries)
     if (const auto done = decide(plan, entry); !done) return stop(done.error());
-  if (!carry_out(plan, who)) return;
+  if (!carry_out(plan, who, m)) return;
   ++commits_;
   const bool answers_at_once = plan.answer.stale_epoch && plan.until.empty();
   if (answers_at_once) return answer(who, std::move(plan.answer));
   pending_.hold({who.from, who.request, std::move(plan.answer)}, {plan.until.begin(), plan.until.end()});
 }
 
-// Appends the new exceptions, all in one record; false: refused, or no longer serving.
-bool server_core::impl::carry_out(commit_plan &plan, const requester &who) {
+// Appends the new exceptions, all in one record; false: refused, or waiting for room, or no longer serving.
+bool server_core::impl::carry_out(commit_plan &plan, const requester &who, const wire::commit &m) {
   if (plan.added.empty()) return true;
   const auto seq = append(plan.record);
   if (!seq) {
-    refuse(who, seq.error().code, seq.error().text);
+    if (seq.error().code == errc::no_space) no_room(who, m.volume, m, seq.error());
     return false;
   }
   chunks_copied_ += plan.added.size();

@@ -15,16 +15,16 @@ namespace csnap::core {
 
 class deletion_table {
  public:
-  void announce(const snapshot_key &snapshot, std::set<session_id> readers) {
+  void announce(const snapshot_key &snapshot, std::set<session_id> readers, boottime_ms now) {
     if (readers.empty()) ready_.push_back(snapshot);
-    else awaited_.emplace(snapshot, std::move(readers));
+    else awaited_.emplace(snapshot, announced{std::move(readers), now});
   }
   // The session will complete no read of it any more.
   void released(const snapshot_key &snapshot, session_id session) {
     const auto found = awaited_.find(snapshot);
     if (found == awaited_.end()) return;
-    found->second.erase(session);
-    if (!found->second.empty()) return;
+    found->second.readers.erase(session);
+    if (!found->second.readers.empty()) return;
     awaited_.erase(found);
     ready_.push_back(snapshot);
   }
@@ -35,9 +35,20 @@ class deletion_table {
     return out;
   }
   std::size_t awaited() const { return awaited_.size(); }
+  // When the oldest end of a snapshot that the session has not answered was told.
+  std::optional<boottime_ms> oldest_announcement(session_id session) const {
+    std::optional<boottime_ms> oldest;
+    for (const auto &[snapshot, told] : awaited_)
+      if (told.readers.contains(session) && (!oldest || told.at < *oldest)) oldest = told.at;
+    return oldest;
+  }
 
  private:
-  std::map<snapshot_key, std::set<session_id>> awaited_;
+  struct announced {
+    std::set<session_id> readers;
+    boottime_ms at;
+  };
+  std::map<snapshot_key, announced> awaited_;
   std::deque<snapshot_key> ready_;
 };
 

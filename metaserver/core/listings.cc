@@ -13,13 +13,17 @@ namespace {
 constexpr std::size_t diff_exceptions_max = wire::diff_runs_max;  // so that the runs always fit
 
 wire::snapshot_entry entry_of(const store::snapshot_info &s) {
-  return {s.volume,
-          s.number,
-          s.name,
-          static_cast<std::uint64_t>(s.created_unix_ms),
-          s.size_bytes,
-          static_cast<std::uint32_t>(s.priority),
-          static_cast<std::uint8_t>(s.state)};
+  wire::snapshot_entry out{s.volume,
+                           s.number,
+                           s.name,
+                           static_cast<std::uint64_t>(s.created_unix_ms),
+                           s.size_bytes,
+                           static_cast<std::uint32_t>(s.priority),
+                           static_cast<std::uint8_t>(s.state),
+                           s.sacrificed,
+                           {}};
+  for (const std::string &tag : s.holds) out.holds.push_back({tag});
+  return out;
 }
 
 void add_run(std::vector<wire::diff_run> &runs, chunk_no chunk, bool zero) {
@@ -57,8 +61,9 @@ void server_core::impl::on(const requester &who, const wire::list &m) {
   const snapshot_key after{m.after_volume, m.after_number};
   for (const auto &[id, volume] : engine_.volumes()) {
     if ((only && id != only->id) || out.volumes.size() == wire::volumes_max) continue;
-    auto &entry = out.volumes.emplace_back(
-        wire::volume_entry{id, volume.name, volume.device, volume.size_bytes, 0, volume.epoch.number});
+    auto &entry = out.volumes.emplace_back(wire::volume_entry{id, volume.name, volume.device,
+                                                              volume.size_bytes, 0, volume.epoch.number,
+                                                              volume.when_full, volume.sacrificed});
     for (const auto &[number, snapshot] : engine_.snapshots(id)) {
       entry.snapshot_count += snapshot.state == store::snapshot_state::live;
       if (snapshot.state == store::snapshot_state::dead || snapshot_key{id, number} <= after) continue;

@@ -31,6 +31,7 @@ planted_mistakes planted_mistakes::parse(const std::vector<std::string> &names) 
       {"lease_without_margin", &self::lease_without_margin},
       {"expired_not_awaited", &self::expired_not_awaited},
       {"dead_not_flushed", &self::dead_not_flushed},
+      {"sacrifice_at_once", &self::sacrifice_at_once},
       {"answer_before_durable", &self::answer_before_durable},
       {"copy_after", &self::copy_after},
       {"any_reservation", &self::any_reservation},

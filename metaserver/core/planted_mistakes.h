@@ -30,6 +30,7 @@ struct planted_mistakes {
   bool lease_without_margin{};    // the server's lease ends when the client's does, if their clocks agree
   bool expired_not_awaited{};     // an expired writer is not waited for
   bool dead_not_flushed{};        // nobody flushes what a killed writer had completed
+  bool sacrifice_at_once{};       // a snapshot that is given up is dead while it is still being read
   bool answer_before_durable{};   // answers do not wait for their record
   bool copy_after{};              // the last copy of a chunk counts, not the first
   bool any_reservation{};         // a commit's reservation is not compared, only its session (rule 11)

@@ -25,7 +25,8 @@ bool is_one_way(const wire::message &m) {
 bool tool_may_send(const wire::message &m) {
   return std::visit(
       []<class M>(const M &) {
-        return is_one_of<M, wire::list, wire::diff, wire::create, wire::remove, wire::rename>;
+        return is_one_of<M, wire::list, wire::diff, wire::create, wire::remove, wire::rename,
+                         wire::set_volume, wire::set_snapshot, wire::hold, wire::release, wire::resize>;
       },
       m);
 }
@@ -56,10 +57,10 @@ server_core::impl::impl(store::engine &engine, core_options options, boottime_ms
       for (const bool reserved : reservation.reserved) s->chunks_reserved += reserved;
   for (const auto &[volume, info] : engine_.volumes())
     for (const auto &[number, snapshot] : engine_.snapshots(volume))
-      if (snapshot.state == store::snapshot_state::dying) deletions_.announce({volume, number}, {});
+      if (snapshot.state == store::snapshot_state::dying) deletions_.announce({volume, number}, {}, now_);
   in_grace_ = !sessions_.all_back() && !planted_.no_grace;
   for (const auto &[volume, info] : engine_.volumes())
-    if (!sessions_.all().empty() && !planted_.dead_not_flushed) perhaps_unflushed_.insert(volume);
+    if (info.unflushed) unflushed_.insert(volume);
   // The next master must wait for the longest lease that this one grants, so it is known before any is.
   if (values.longest_lease_ms < lease) {
     store::settings longer = values;
@@ -151,7 +152,10 @@ void server_core::impl::message(connection_id from, const wire::envelope &what) 
 
 void server_core::impl::lost(connection_id who) {
   for (auto &[id, s] : sessions_.all())
-    if (s.connection == who) s.connection = {};
+    if (s.connection == who) {
+      s.connection = {};
+      room_.answered(id);
+    }
   connections_.forget(who);
 }
 
@@ -170,8 +174,10 @@ void server_core::impl::follow_up() {
     if (b.now == barrier::phase::waiting) freeze_when_possible(b);
   // Chores append, and one input may allow many: those for which there is no room wait for the next tick.
   while (!stopped_ && engine_.has_room() &&
-         (close_one_session() || record_one_barrier() || end_one_snapshot())) {
+         (close_one_session() || record_one_barrier() || end_one_snapshot() || serve_one_waiting())) {
   }
+  if (!stopped_) make_room();
+  if (!stopped_) note_watermark();
   if (in_grace_) return;
   for (auto &ready : pending_.take_ready())
     connections_.reply(ready.to, ready.request, std::move(ready.body));
@@ -181,7 +187,9 @@ bool server_core::impl::has_chores() const {
   const auto is_ready = [](const auto &b) {
     return b.second.now == barrier::phase::freezing && b.second.all_answered();
   };
-  return !to_close_.empty() || (deletions_.any_ready() && !in_grace_) || reaper_.has_work() ||
+  const bool can_go_on = std::any_of(room_.all().begin(), room_.all().end(),
+                                     [&](const waiting_request &w) { return can_serve(w); });
+  return can_go_on || !to_close_.empty() || (deletions_.any_ready() && !in_grace_) || reaper_.has_work() ||
          std::any_of(barriers_.all().begin(), barriers_.all().end(), is_ready);
 }
 
@@ -190,6 +198,7 @@ boottime_ms server_core::impl::next_tick() const {
   if (has_chores()) return now_;
   boottime_ms next{now_.value + idle_ms};
   if (in_grace_) next = std::min(next, grace_end_);
+  if (room_.awaits_answers()) next = std::min(next, room_.answers_until);
   return barriers_.next_deadline(sessions_.next_expiry(next));
 }
 

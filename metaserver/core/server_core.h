@@ -81,6 +81,8 @@ struct core_status {
   std::vector<session_status> sessions;
   reaper_status reaper;
   std::uint64_t commits{}, chunks_copied{}, recalls_sent{}, snapshots_created{}, barriers_failed{};
+  const char *store_condition = "ok";   // ok, high, critical, full
+  std::uint64_t requests_waiting{};     // for room in the store
   std::vector<std::string> conditions;  // what needs attention, and what to do; one line each
 };
 
@@ -88,6 +90,8 @@ struct core_options {
   // 64 bits that nobody can guess and that never repeat: session secrets, epoch nonces.
   std::function<std::uint64_t()> random;
   std::function<std::int64_t()> unix_ms;  // wall clock, only ever shown to people
+  // Bytes of the data device, looked at anew. None: the store cannot be enlarged while it is served.
+  std::function<result<std::uint64_t>()> measure_store;
   std::size_t sessions_max = 256;
   std::size_t reap_batch = 4096;  // exceptions looked at in one step of the reaper
   // Planted mistakes, for the tests that must find them; all off in production. See docs/testing.md.

@@ -10,6 +10,8 @@
 //   snapshot_maps.cc     map, drop, recalls
 //   snapshot_create.cc   create and its barrier
 //   snapshot_delete.cc   remove, rename, dying and dead snapshots
+//   full_store.cc        what happens when there is no room: waiting, calling back, giving up, enlarging
+//   administration.cc    policies, priorities, holds
 //   listings.cc          list, diff
 //   status_report.cc     status for people
 #pragma once
@@ -22,6 +24,7 @@
 #include "metaserver/core/pending_commits.h"
 #include "metaserver/core/planted_mistakes.h"
 #include "metaserver/core/reaper.h"
+#include "metaserver/core/room_queue.h"
 #include "metaserver/core/server_core.h"
 #include "metaserver/core/session_table.h"
 
@@ -30,13 +33,6 @@
 #include <set>
 
 namespace csnap::core {
-
-// Where an answer goes. The session is looked up again by whoever goes on later: it may have ended.
-struct requester {
-  connection_id from;
-  std::uint64_t request{};
-  session_id session;  // 0: a tool
-};
 
 struct server_core::impl {
   impl(store::engine &engine, core_options options, boottime_ms now);
@@ -106,9 +102,11 @@ struct server_core::impl {
   void on(const requester &who, const wire::reserve &m);
   void on(const requester &who, const wire::commit &m);
   void on(const requester &who, const wire::unshared_query &m);
+  result<> grant(const requester &who, const wire::reserve &m);
+  bool regrant_lost(const requester &who, const wire::reserve &m);
   const char *commit_breach(const wire::commit &m) const;
   result<> decide(commit_plan &plan, const wire::commit_entry &entry) const;
-  bool carry_out(commit_plan &plan, const requester &who);
+  bool carry_out(commit_plan &plan, const requester &who, const wire::commit &m);
   const store::reservation_info *reservation_of(const commit_plan &plan,
                                                 const wire::commit_entry &entry) const;
   void send_recalls(pending_commits::batch_no batch, const delegation_table &delegations);
@@ -141,8 +139,34 @@ struct server_core::impl {
   void on(const requester &who, const wire::remove &m);
   void on(const requester &who, const wire::rename &m);
   result<snapshot_key> find_named(const wire::snapshot_pair &name) const;
+  void announce_when_durable(const snapshot_key &snapshot, record_seq deleted);
   void announce_deletion(const snapshot_key &snapshot);
   bool end_one_snapshot();  // chore
+
+  // ---- full_store.cc ----
+  full_policy policy_of(volume_id volume) const;
+  void no_room(const requester &who, volume_id volume, wire::message what, const error &why);
+  void drop_lost_waits();
+  bool can_serve(const waiting_request &w) const;
+  bool serve_one_waiting();  // chore
+  bool room_is_coming() const;
+  void make_room();
+  void call_back_reservations();
+  bool sacrifice_one();
+  const store::snapshot_info *next_to_sacrifice() const;
+  void refuse_waiting_origins();
+  void on(const requester &who, const wire::return_chunks &m);
+  void return_run(session &s, const wire::chunk_run &run);
+  void on(const requester &who, const wire::resize &m);
+  void note_watermark();
+
+  // ---- administration.cc ----
+  void on(const requester &who, const wire::set_volume &m);
+  void on(const requester &who, const wire::set_snapshot &m);
+  void on(const requester &who, const wire::hold &m);
+  void on(const requester &who, const wire::release &m);
+  std::optional<snapshot_key> named_or_refused(const requester &who, const wire::snapshot_pair &name);
+  void change(const requester &who, const store::record &r);
 
   // ---- listings.cc ----
   void on(const requester &who, const wire::list &m);
@@ -176,10 +200,11 @@ struct server_core::impl {
   barrier_table barriers_;
   deletion_table deletions_;
   reaper reaper_;
-  std::deque<session_id> to_close_;  // ended with proof, session_closed not appended yet
-  // Volumes of which a writer was killed: nobody has flushed what it completed. An earlier master may have
-  // known of others: all volumes, when this one began with sessions of it.
-  std::set<volume_id> unflushed_, perhaps_unflushed_;
+  room_queue room_;
+  std::deque<store::session_closed> to_close_;  // ended with proof, not appended yet
+  // Volumes of which a writer was killed: nobody has flushed what it completed. In the store from when the
+  // session is closed there, so that no later master forgets it.
+  std::set<volume_id> unflushed_;
   std::vector<std::function<void()>> after_grace_;
   std::uint64_t commits_ = 0, chunks_copied_ = 0, recalls_sent_ = 0, snapshots_created_ = 0;
   std::uint64_t barriers_failed_ = 0;

@@ -121,6 +121,7 @@ void server_core::impl::welcome_session(const requester &who, record_seq rests_o
     peer->welcomed = true;
     if (!s) return;
     s->connection = who.from;
+    room_.has_called_back = false;  // it may have chunks to give back
     join_barriers(*s);
   });
 }
@@ -128,6 +129,7 @@ void server_core::impl::welcome_session(const requester &who, record_seq rests_o
 void server_core::impl::void_promises(session &s) {
   delegations_.drop_all(s.id);
   pending_.recalls_over(s.id);
+  room_.answered(s.id);
   for (const auto &snapshot : std::exchange(s.snapshots, {})) deletions_.released(snapshot, s.id);
 }
 
@@ -143,12 +145,14 @@ void server_core::impl::end_session(session_id id) {
   session *s = sessions_.find(id);
   if (!s) return;
   void_promises(*s);
+  store::session_closed over{id};
   for (const auto &[volume, info] : engine_.volumes())
-    if (s->may_write(volume)) unflushed_.insert(volume);
+    if (s->may_write(volume) && !planted_.dead_not_flushed) over.unflushed.push_back(volume);
+  unflushed_.insert(over.unflushed.begin(), over.unflushed.end());
   leave_barriers(id);
   for (const connection_id c : connections_.of_session(id)) connections_.hang_up(c, "the session has ended");
   sessions_.erase(id);
-  to_close_.push_back(id);
+  to_close_.push_back(std::move(over));
   connections_.put(unwatch_process{id});
 }
 
@@ -163,7 +167,7 @@ void server_core::impl::leave_barriers(session_id id) {
 
 bool server_core::impl::close_one_session() {
   if (to_close_.empty()) return false;
-  const auto seq = append(store::session_closed{to_close_.front()});
+  const auto seq = append(to_close_.front());
   if (!seq) stop(seq.error());
   to_close_.pop_front();
   return true;
@@ -187,6 +191,10 @@ void server_core::impl::on(const requester &who, const wire::renew &) {
   const auto unanswered = pending_.oldest_recall(s.id);
   if (unanswered && unanswered->value + lease_ms <= now_.value)
     return refuse(who, errc::gone, "a recall was not answered: say hello again");
+  // Nor may one who does not let go of a deleted snapshot keep its chunks for ever.
+  const auto unreleased = deletions_.oldest_announcement(s.id);
+  if (unreleased && unreleased->value + lease_ms <= now_.value)
+    return refuse(who, errc::gone, "the end of a snapshot was not answered: say hello again");
   s.expired = false;
   s.lease_end = lease_end_from_now();
   answer(who, wire::renewed{lease_ms});

@@ -28,8 +28,9 @@ struct session {
   std::set<volume_id> writing;
   std::set<snapshot_key> snapshots;
   std::uint64_t chunks_reserved{};
-  // The newest reservation that was granted, and where: on one connection each is granted once.
-  reservation_id granted;
+  // What was granted on `granted_on`, for which volume, while the client may not have heard of it: on one
+  // connection each reservation is granted once.
+  std::map<reservation_id, volume_id> granted;
   connection_id granted_on;
 
   bool may_write(volume_id volume) const { return inherited || writing.contains(volume); }

@@ -66,11 +66,10 @@ void server_core::impl::freeze_when_possible(barrier &b) {
   const bool all_reachable =
       std::all_of(writers.begin(), writers.end(), [](const session *s) { return s->reachable(); });
   if (in_grace_ || !all_reachable) return;
-  const bool may_need_flush = std::any_of(b.volumes.begin(), b.volumes.end(),
-                                          [&](volume_id v) { return perhaps_unflushed_.contains(v); });
-  if (writers.empty() && (needs_flush(b) || may_need_flush)) {
-    if (session *flusher = sessions_.any_reachable()) writers.push_back(flusher);
-    else if (needs_flush(b)) return;
+  if (writers.empty() && needs_flush(b)) {
+    session *flusher = sessions_.any_reachable();
+    if (!flusher) return;
+    writers.push_back(flusher);
   }
   b.now = barrier::phase::freezing;
   b.frozen_at = now_;
@@ -122,11 +121,8 @@ bool server_core::impl::record_one_barrier() {
       return true;
     }
     b.now = barrier::phase::recording;
-    for (const volume_id v : b.volumes) {
-      if (b.answered.empty()) continue;
-      unflushed_.erase(v);
-      perhaps_unflushed_.erase(v);
-    }
+    for (const volume_id v : b.volumes)
+      unflushed_.erase(v);  // who answered has flushed, or there was nothing
     durable_.when(*seq, [this, which = id, when = record.created_unix_ms, number = record.number] {
       finish_barrier(which, when, number);
     });

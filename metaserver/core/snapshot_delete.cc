@@ -20,11 +20,24 @@ void server_core::impl::on(const requester &who, const wire::remove &m) {
   if (was_done(m.request)) return answer_durably(who, wire::done{});
   const auto key = find_named(m.snapshot);
   if (!key) return refuse(who, key.error().code, key.error().text);
+  const auto &tags = live_snapshot(key->first, key->second)->holds;
+  if (!tags.empty())
+    return refuse(who, errc::refused,
+                  "snapshot '" + m.snapshot.volume + "@" + m.snapshot.snapshot + "' is held by '" +
+                      tags.front() + "': release that first");
   const auto seq = append(store::snapshot_deleted{m.request, key->first, key->second});
   if (!seq) return refuse(who, seq.error().code, seq.error().text);
   answer_when_durable(who, *seq, wire::done{});
-  if (planted_.free_at_once) return deletions_.announce(*key, {});
-  durable_.when(*seq, [this, snapshot = *key] { announce_deletion(snapshot); });
+  if (planted_.free_at_once) return deletions_.announce(*key, {}, now_);
+  announce_when_durable(*key, *seq);
+}
+
+void server_core::impl::announce_when_durable(const snapshot_key &snapshot, record_seq deleted) {
+  ++room_.deletions_recorded;
+  durable_.when(deleted, [this, snapshot] {
+    --room_.deletions_recorded;
+    announce_deletion(snapshot);
+  });
 }
 
 void server_core::impl::announce_deletion(const snapshot_key &snapshot) {
@@ -33,7 +46,7 @@ void server_core::impl::announce_deletion(const snapshot_key &snapshot) {
     readers.insert(s->id);
     tell(*s, wire::snapshot_gone{snapshot.first, snapshot.second});
   }
-  deletions_.announce(snapshot, std::move(readers));
+  deletions_.announce(snapshot, std::move(readers), now_);
 }
 
 // In grace an earlier master's reader may still be at it.

@@ -45,6 +45,19 @@ std::vector<std::string> server_core::impl::conditions() const {
   for (const auto &[id, b] : barriers_.all())
     if (b.now == barrier::phase::waiting) out.push_back("a create waits for a client that cannot be reached");
     else if (b.now == barrier::phase::freezing) out.push_back("writers are stopped for a create");
+  for (const auto &[id, volume] : engine_.volumes()) {
+    const auto &all = engine_.snapshots(id);
+    const auto given_up =
+        std::count_if(all.begin(), all.end(), [](const auto &s) { return s.second.sacrificed; });
+    if (given_up > 0)
+      out.push_back(std::to_string(given_up) + " snapshots of volume " + volume.name +
+                    " are being given up, for the store is full");
+  }
+  if (!room_.is_empty()) out.push_back("writes wait for room in the store: delete snapshots or enlarge it");
+  const bool can_flush = std::any_of(sessions_.all().begin(), sessions_.all().end(),
+                                     [](const auto &s) { return s.second.reachable(); });
+  if (!unflushed_.empty() && !can_flush)
+    out.push_back("a writer was killed, and nobody has flushed what it wrote: a create needs an nbdkit");
   const auto usage = engine_.usage();
   if (usage.chunks_free < usage.chunks_total / 10)
     out.push_back("only " + percent(usage.chunks_free, usage.chunks_total) +
@@ -68,6 +81,8 @@ core_status server_core::impl::status() const {
   out.recalls_sent = recalls_sent_;
   out.snapshots_created = snapshots_created_;
   out.barriers_failed = barriers_failed_;
+  out.store_condition = to_text(room_.level);
+  out.requests_waiting = room_.size();
   out.conditions = conditions();
   return out;
 }

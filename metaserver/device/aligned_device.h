@@ -21,6 +21,7 @@ class aligned_device final : public opened_device {
   aligned_device(std::unique_ptr<opened_device> inner, alignment needs);
 
   std::uint64_t size_bytes() const override { return inner_->size_bytes(); }
+  result<> measure() override { return inner_->measure(); }
   result<> read(std::uint64_t offset_bytes, std::span<std::byte> into) override;
   result<> write(std::uint64_t offset_bytes, std::span<const std::byte> from, durability how) override;
   result<> zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool may_unmap,

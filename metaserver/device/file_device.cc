@@ -15,6 +15,15 @@ file_device::~file_device() {
   ::close(parts_.fd);
 }
 
+// Of both kinds; of a file that others write it is where they have got to.
+result<> file_device::measure() {
+  const off_t end =
+      ::lseek(parts_.fd, 0, SEEK_END);  // all I/O names its offset: nobody minds where this one is
+  if (end < 0) return system_error_at(parts_.name, errno);
+  size_bytes_.store(static_cast<std::uint64_t>(end), std::memory_order_relaxed);
+  return {};
+}
+
 result<> file_device::read(std::uint64_t offset, std::span<std::byte> into) {
   if (auto r = check_range(*this, offset, into.size()); !r) return r;
   return read_fully(parts_.fd, parts_.name, offset, into);

@@ -21,15 +21,16 @@ class file_device final : public opened_device {
     std::string name;
     int fd = -1;
     int flush_fd = -1;
-    std::uint64_t size_bytes{};
+    std::uint64_t size_bytes{};  // when it was opened
     bool io_ends_with_process{};
   };
-  explicit file_device(parts p) : parts_(std::move(p)) {}
+  explicit file_device(parts p) : parts_(std::move(p)), size_bytes_(parts_.size_bytes) {}
   ~file_device() override;
   file_device(const file_device &) = delete;
   file_device &operator=(const file_device &) = delete;
 
-  std::uint64_t size_bytes() const override { return parts_.size_bytes; }
+  std::uint64_t size_bytes() const override { return size_bytes_.load(std::memory_order_relaxed); }
+  result<> measure() override;
   result<> read(std::uint64_t offset_bytes, std::span<std::byte> into) override;
   result<> write(std::uint64_t offset_bytes, std::span<const std::byte> from, durability how) override;
   result<> zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool may_unmap,
@@ -44,6 +45,7 @@ class file_device final : public opened_device {
                              std::uint64_t length);
 
   const parts parts_;
+  std::atomic<std::uint64_t> size_bytes_;
   flush_queue flushes_;
   std::atomic<bool> can_punch_{true};
   std::atomic<bool> can_zero_range_{true};

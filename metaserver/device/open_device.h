@@ -24,7 +24,7 @@ class opened_device : public block_device {
 
 // `where`: a path, or nbd://..., nbds://..., nbd+unix://..., nbds+unix://... No thread runs before the first
 // I/O, and a device opened before fork() may be used by either process after it, but only by one of them.
-// Its size is taken now and does not change.
+// Its size is taken now, and again by measure() (of an NBD export: for good).
 // Errors: not_found, refused (rights), busy (exclusive), io, invalid (neither a file nor a block device),
 // unsupported (an NBD server that cannot flush, opened for writing).
 result<std::unique_ptr<opened_device>> open_device(std::string_view where, open_mode mode = {});

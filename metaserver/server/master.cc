@@ -13,11 +13,12 @@ constexpr int ticks_ahead_max = 8;
 // A steady timer stands still while the machine sleeps, leases do not: look at the time at least this often.
 constexpr std::int64_t tick_interval_ms_max = 1000;
 
-core::core_options options_of_core(server_environment &around, std::vector<std::string> planted) {
+core::core_options options_of_core(server_environment &around, const master_options &given) {
   core::core_options options;
   options.random = [&around] { return around.random_bits(); };
   options.unix_ms = [&around] { return around.unix_ms(); };
-  options.planted = std::move(planted);
+  options.planted = given.planted_in_core;
+  options.measure_store = given.measure_store;
   return options;
 }
 
@@ -31,7 +32,7 @@ master::master(server_environment &around, std::unique_ptr<store::engine> engine
       more_conditions_(std::move(options.more_conditions)),
       began_(around.now()),
       engine_(std::move(engine)),
-      core_(*engine_, options_of_core(around, std::move(options.planted_in_core)), began_),
+      core_(*engine_, options_of_core(around, options), began_),
       commits_(around, *engine_, metadata,
                {[this](record_seq last) {
                   ticks_since_durable_ = 0;

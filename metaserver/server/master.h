@@ -37,6 +37,7 @@ struct master_options {
   server_description about;
   // What else needs attention, for `csnap status`. May be empty.
   std::function<std::vector<std::string>(const std::vector<core::session_status> &)> more_conditions;
+  std::function<result<std::uint64_t>()> measure_store;  // bytes of the data device; none: it stays as it is
   bool election_can_split = false;           // then every answer waits for proof of mastership (rule 9)
   std::vector<std::string> planted_in_core;  // for the tests that must find them; off in production
   planted_mistakes planted;

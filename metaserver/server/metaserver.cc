@@ -203,6 +203,13 @@ void metaserver::elected(std::uint64_t term_counter) {
   options.more_conditions = [this](const std::vector<core::session_status> &sessions) {
     return proof_->conditions(sessions);
   };
+  if (!is_nbd(
+          options_.store))  // an export keeps the size that its connection began with, in every nbdkit too
+    options.measure_store = [where = options_.store]() -> result<std::uint64_t> {
+      const auto device = open_device(where, {.read_only = true});
+      if (!device) return device.error();
+      return (*device)->size_bytes();
+    };
   around_.emplace(io_, !election_->can_split());
   peers &others = *this;
   master_ = std::make_unique<master>(*around_, std::move(*engine), *metadata_, others, std::move(options));

@@ -37,12 +37,16 @@ json describe_volumes(const store::engine &engine, std::uint64_t &snapshots, std
                    {"epoch", volume.epoch.number.value},
                    {"exceptions", engine.exceptions_of(id)},
                    {"snapshots", live},
+                   {"when_full", to_text(volume.when_full)},
+                   {"sacrificed", volume.sacrificed},
+                   {"unflushed", volume.unflushed},
                    {"device", volume.device}});
   }
   return out;
 }
 
-json describe_store(const store::engine &engine, const server_description &server) {
+json describe_store(const store::engine &engine, const core::core_status &status,
+                    const server_description &server) {
   const store::space_usage usage = engine.usage();
   const store::geometry &shape = engine.shape();
   return {{"uuid", csnap::to_text(shape.store)},
@@ -58,6 +62,8 @@ json describe_store(const store::engine &engine, const server_description &serve
           {"free", usage.chunks_free},
           {"reserved", usage.chunks_reserved},
           {"owned", usage.chunks_owned},
+          {"condition", status.store_condition},
+          {"requests_waiting", status.requests_waiting},
           {"metadata", {{"total", usage.pages_total}, {"free", usage.pages_free}}}};
 }
 
@@ -84,7 +90,7 @@ std::string status_json(const store::engine &engine, const core::core_status &st
               {"snapshots", snapshots},
               {"exceptions", engine.usage().exceptions},
               {"sessions", status.sessions.size()},
-              {"store", describe_store(engine, server)},
+              {"store", describe_store(engine, status, server)},
               {"reaper", describe_reaper(status.reaper)},
               {"commits", status.commits},
               {"chunks_copied", status.chunks_copied},

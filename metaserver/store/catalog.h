@@ -4,6 +4,7 @@
 // snapshots, sessions, reservations of store chunks, settings, and which requests were already done.
 #pragma once
 
+#include "metaserver/base/full_policy.h"
 #include "metaserver/base/ids.h"
 
 #include <cstdint>
@@ -24,6 +25,9 @@ struct volume_info {
   // Clones (not offered yet): the snapshot that this volume was made of, or volume 0.
   volume_id parent_volume;
   snapshot_number parent_snapshot;
+  full_policy when_full = full_policy::error;
+  bool unflushed{};            // a writer was killed, and what it completed nobody has flushed since
+  std::uint64_t sacrificed{};  // snapshots that were ever given up for room
   friend bool operator==(const volume_info &, const volume_info &) = default;
 };
 
@@ -40,8 +44,10 @@ struct snapshot_info {
   snapshot_state state = snapshot_state::live;
   std::int64_t created_unix_ms{};
   std::int32_t priority{};
-  std::uint64_t size_bytes{};  // of the volume when the snapshot was made
-  std::uint64_t reap_pass{};   // dead: gone when the volume has completed more passes than this
+  std::uint64_t size_bytes{};        // of the volume when the snapshot was made
+  std::uint64_t reap_pass{};         // dead: gone when the volume has completed more passes than this
+  bool sacrificed{};                 // dying or dead: given up for room, not deleted by anybody
+  std::vector<std::string> holds{};  // tags; while there is one it is neither deleted nor given up
   bool counts_for_sharing() const { return state != snapshot_state::dead; }
   friend bool operator==(const snapshot_info &, const snapshot_info &) = default;
 };

@@ -3,7 +3,8 @@
 // Values of the catalog tree, padded with zeroes to 256 bytes; fields as in record_fields.h:
 //   settings, session: their fields          volume: its fields with an empty device, u64 exceptions
 //   volume_device: text device               request: u64 counter, u8[16] id
-//   snapshot: text name, u8 state, u64 created, u32 priority, u64 size, u64 reap pass
+//   snapshot: text name, u8 state, u64 created, u32 priority, u64 size, u64 reap pass, u8 sacrificed
+//   holds: u8 count, text tag for each
 //   reservation: u64 session, u64 first, u32 count, u8[128] bits (bit i in byte i / 8 at i % 8)
 #include "metaserver/base/check.h"
 #include "metaserver/store/catalog_state.h"
@@ -27,6 +28,7 @@ void put_snapshot_fields(byte_writer &out, const snapshot_info &s) {
   out.u32(static_cast<std::uint32_t>(s.priority));
   out.u64(s.size_bytes);
   out.u64(s.reap_pass);
+  out.u8(s.sacrificed ? 1 : 0);
 }
 
 snapshot_info get_snapshot(byte_reader &in, volume_id volume, snapshot_number number) {
@@ -41,6 +43,7 @@ snapshot_info get_snapshot(byte_reader &in, volume_id volume, snapshot_number nu
   s.priority = static_cast<std::int32_t>(in.u32());
   s.size_bytes = in.u64();
   s.reap_pass = in.u64();
+  s.sacrificed = get_flag(in);
   return s;
 }
 
@@ -78,6 +81,14 @@ std::vector<std::byte> catalog_state::encode_entry(const tree_key &key) const {
         put_snapshot_fields(out, s->second);
       break;
     }
+    case catalog_kind::holds: {
+      const auto &all = detail(volume_id{static_cast<std::uint32_t>(key.second())}).snapshots;
+      const auto s = all.find(snapshot_number{key.third()});
+      if (s == all.end() || s->second.holds.empty()) break;
+      out.u8(static_cast<std::uint8_t>(s->second.holds.size()));
+      for (const std::string &tag : s->second.holds) out.text(tag);
+      break;
+    }
     case catalog_kind::session:
       if (auto s = sessions.find(session_id{key.second()}); s != sessions.end()) put_fields(out, s->second);
       break;
@@ -111,7 +122,19 @@ result<> catalog_state::load_reservation(reservation_id id, byte_reader &in) {
   return {};
 }
 
-// The catalog tree is read in key order: volumes before their devices and snapshots.
+result<> catalog_state::load_holds(volume_id volume, snapshot_number number, byte_reader &in) {
+  const auto &all = detail(volume).snapshots;
+  const auto found = all.find(number);
+  if (found == all.end()) return fail(errc::corrupt, "holds of no snapshot");
+  snapshot_info held = found->second;
+  const std::uint8_t count = in.u8();
+  if (count == 0 || count > holds_max) in.fail();
+  for (std::uint8_t i = 0; i < count && in.ok(); ++i) held.holds.push_back(in.text(tag_length_max));
+  if (in.ok()) put_snapshot(held);
+  return {};
+}
+
+// The catalog tree is read in key order: volumes before their devices and snapshots, those before their holds.
 result<> catalog_state::load_entry(const tree_key &key, std::span<const std::byte> value) {
   byte_reader in(value);
   const volume_id volume{static_cast<std::uint32_t>(key.second())};
@@ -150,6 +173,10 @@ result<> catalog_state::load_entry(const tree_key &key, std::span<const std::byt
       known_requests_.insert(r.id);
       break;
     }
+    case catalog_kind::holds:
+      if (volume.value != key.second() || !load_holds(volume, snapshot_number{key.third()}, in))
+        return bad_entry(key, "bad holds");
+      break;
     default: return bad_entry(key, "unknown kind");
   }
   if (!in.ok()) return bad_entry(key, "bad fields");

@@ -48,7 +48,11 @@ void catalog_state::put_volume(const volume_info &volume) {
 
 void catalog_state::put_snapshot(const snapshot_info &snapshot) {
   volume_detail &d = details_[snapshot.volume];
-  if (const auto old = d.snapshots.find(snapshot.number); old != d.snapshots.end()) {
+  const auto old = d.snapshots.find(snapshot.number);
+  const bool was_held = old != d.snapshots.end() && !old->second.holds.empty();
+  if (was_held || !snapshot.holds.empty())
+    note(catalog_kind::holds, snapshot.volume.value, snapshot.number.value);
+  if (old != d.snapshots.end()) {
     if (old->second.state == snapshot_state::live) d.live_names.erase(old->second.name);
     if (old->second.counts_for_sharing()) std::erase(d.sharing, snapshot.number);
   }

@@ -30,6 +30,7 @@ enum class catalog_kind : std::uint32_t {
   session = 5,        // (id, 0)
   reservation = 6,    // (id, 0)
   request = 7,        // (counter % 1024, 0)
+  holds = 8,          // (volume, number)
 };
 
 class catalog_state {
@@ -77,6 +78,7 @@ class catalog_state {
   result<> load_entry(const tree_key &key, std::span<const std::byte> value);
 
  private:
+  result<> load_holds(volume_id volume, snapshot_number number, byte_reader &in);
   result<> load_reservation(reservation_id id, byte_reader &in);
 
   std::unordered_map<std::string, volume_id> volume_names_;

@@ -30,6 +30,11 @@ void check_volume(const volume_info &volume, const catalog_state &catalog, check
                                     number.value));
     if (!is_valid_name(snapshot.name))
       findings.error(which + ": name: expected a valid one, found '" + snapshot.name + "'");
+    for (const std::string &tag : snapshot.holds)
+      if (!is_valid_tag(tag)) findings.error(which + ": hold: expected a valid tag, found '" + tag + "'");
+    if (!snapshot.holds.empty() && snapshot.state != snapshot_state::live)
+      findings.error(which + ": holds: expected none on one that was deleted, found " +
+                     snapshot.holds.front());
     if (snapshot.state == snapshot_state::live && !names.insert(snapshot.name).second)
       findings.error(which + ": name: expected one that no other live snapshot has, found " + snapshot.name);
   }

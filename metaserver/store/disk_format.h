@@ -92,6 +92,7 @@ struct root {
   session_id last_session;
   reservation_id last_reservation;
   std::uint64_t request_counter{};  // admin requests ever carried out
+  std::uint64_t chunk_count{};      // the superblock's, or more: the data device was enlarged
   friend bool operator==(const root &, const root &) = default;
 };
 inline constexpr std::size_t address_length_max = 255;

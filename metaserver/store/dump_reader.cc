@@ -4,6 +4,7 @@
 #include "metaserver/base/names.h"
 #include "metaserver/store/record_fields.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace csnap::store {
@@ -110,6 +111,25 @@ snapshot_state read_state(json_scanner &in, const std::string &text) {
   return snapshot_state::dead;
 }
 
+full_policy read_policy(json_scanner &in, const std::string &text) {
+  const auto policy = parse_full_policy(text);
+  if (!policy) in.fail("expected error, origin-first or snapshot-first, found \"" + text + "\"");
+  return policy.value_or(full_policy::error);
+}
+
+// Tags with a space between them.
+std::vector<std::string> read_holds(json_scanner &in, const std::string &text) {
+  std::vector<std::string> tags;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    tags.push_back(text.substr(at, end - at));
+    if (!is_valid_tag(tags.back())) in.fail("expected tags of holds, found \"" + text + "\"");
+    at = end + 1;
+  }
+  if (tags.size() > holds_max) in.fail("expected at most " + std::to_string(holds_max) + " holds");
+  return tags;
+}
+
 }  // namespace
 
 unique_id read_dump_id(json_scanner &in) {
@@ -134,8 +154,8 @@ dump_head read_dump_head(json_scanner &in) {
   in.key("format");
   in.expect_text("csnap-dump");
   read_list_key(in, "version");
-  if (const auto version = in.number(); in.ok() && version != 1)
-    in.fail("expected version 1, found " + std::to_string(version));
+  if (const auto version = in.number(); in.ok() && version != 2)
+    in.fail("expected version 2, found " + std::to_string(version));
   read_list_key(in, "geometry");
   head.shape = read_geometry(in);
   read_list_key(in, "root");
@@ -163,6 +183,9 @@ volume_info read_dump_volume(json_scanner &in) {
   v.reap_pass = o.count("reap_pass");
   v.parent_volume = volume_id{o.small_count("parent_volume")};
   v.parent_snapshot = snapshot_number{o.count("parent_snapshot")};
+  v.when_full = read_policy(in, o.text("when_full", 20));
+  v.unflushed = o.flag("unflushed");
+  v.sacrificed = o.count("sacrificed", counter_max);
   return v;
 }
 
@@ -179,6 +202,8 @@ snapshot_info read_dump_snapshot(json_scanner &in) {
   if (s.priority != priority) in.fail("expected a priority of 32 bits, found " + std::to_string(priority));
   s.size_bytes = o.count("size_bytes", std::uint64_t{1} << 60);
   s.reap_pass = o.count("reap_pass");
+  s.sacrificed = o.flag("sacrificed");
+  s.holds = read_holds(in, o.text("holds", holds_max * (tag_length_max + 1)));
   return s;
 }
 

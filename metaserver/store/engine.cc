@@ -21,7 +21,7 @@ constexpr std::size_t changed_entries_max = 2048;  // catalog entries between tw
 bool is_growth(const record &r) {
   return std::holds_alternative<volume_added>(r) || std::holds_alternative<snapshots_created>(r) ||
          std::holds_alternative<exceptions_added>(r) || std::holds_alternative<session_opened>(r) ||
-         std::holds_alternative<chunks_reserved>(r);
+         std::holds_alternative<chunks_reserved>(r) || std::holds_alternative<store_grown>(r);
 }
 
 }  // namespace
@@ -57,6 +57,11 @@ std::uint64_t engine::exceptions_of(volume_id volume) const {
   return impl_->state->catalog.detail(volume).exception_count;
 }
 
+std::uint64_t engine::chunks_free_now() const {
+  const space_map &chunks = impl_->state->chunks;
+  return chunks.unit_count() - chunks.busy_count();
+}
+
 space_usage engine::usage() const {
   const store_state &s = *impl_->state;
   const std::uint64_t used = s.chunks.busy_count() - s.held_chunks.size();
@@ -81,10 +86,10 @@ std::uint64_t engine::impl::pages_per_message() const {
   return std::min(message_pages_max, state->pages.allowed_count() / 8);
 }
 
-bool engine::impl::may_grow() const {
+bool engine::impl::may_grow(std::uint64_t more_for_maps) const {
   const std::uint64_t reserve = state->pages_for_maps() + pages_per_message() +
                                 std::min(growth_pages_max, state->pages.allowed_count() / 16);
-  return state->pages.free_count() + state->pages.held_count() >= reserve;
+  return state->pages.free_count() + state->pages.held_count() >= reserve + more_for_maps;
 }
 
 bool engine::metadata_is_full() const { return !impl_->may_grow(); }
@@ -116,6 +121,8 @@ result<record_seq> engine::append(const record &r) {
     return fail(errc::no_space, "the metadata area is full: only deleting and closing is possible");
   auto needed = s.pages_needed(r);
   if (!needed) return needed.error();
+  if (std::holds_alternative<store_grown>(r) && !impl_->may_grow(*needed))
+    return fail(errc::no_space, "the metadata area has no room for the map of so many chunks");
   if (s.pages.free_count() < s.pages_for_checkpoint() + *needed)
     return fail(errc::no_space, "too few free metadata pages before the next checkpoint");
   const record_seq seq{last_appended().value + 1};

@@ -100,7 +100,7 @@ class engine {
   engine(const engine &) = delete;
   engine &operator=(const engine &) = delete;
 
-  const geometry &shape() const;
+  const geometry &shape() const;  // its number of chunks may rise
   term_id term() const;
 
   // ---- the catalog (memory only, always cheap) ----
@@ -119,6 +119,8 @@ class engine {
   // Was an administrator's request with this id already carried out? Remembered for the last 1024 of them.
   bool request_done(const unique_id &request) const;
   space_usage usage() const;
+  // Can be reserved at once; those freed by records that are not durable yet are not among them.
+  std::uint64_t chunks_free_now() const;
   std::uint64_t exceptions_of(volume_id volume) const;
 
   // ---- the index (may read pages: io, corrupt) ----

@@ -23,7 +23,7 @@ struct engine::impl {
   std::vector<slot> unproven;
   enum class proof { none, came, claimed } predecessors = proof::none;  // claimed: by the root under way
 
-  bool may_grow() const;
+  bool may_grow(std::uint64_t more_for_maps = 0) const;
   std::uint64_t pages_per_message() const;
 };
 

@@ -94,6 +94,7 @@ result<reap_span> engine::plan_reap(volume_id volume, chunk_no first, std::size_
 
 result<std::pair<store_chunk, std::uint32_t>> engine::find_free_chunks(std::uint32_t wanted) const {
   const store_state &s = *impl_->state;
+  if (chunks_free_now() == 0) return fail(errc::no_space, "the snapshot store is full");
   const std::uint64_t count = s.chunks.unit_count();
   const std::uint64_t want = std::clamp<std::uint64_t>(wanted, 1, reservation_chunks_max);
   const std::uint64_t start = s.chunk_search_start < count ? s.chunk_search_start : 0;
@@ -102,7 +103,7 @@ result<std::pair<store_chunk, std::uint32_t>> engine::find_free_chunks(std::uint
     const auto wrapped = s.chunks.find_run(0, count, want, run_search_words_max);
     if (wrapped.count > best.count) best = wrapped;
   }
-  if (best.count == 0) return fail(errc::no_space, "the snapshot store is full");
+  check(best.count > 0, "free chunks that no search finds");
   return std::pair(store_chunk{best.first}, static_cast<std::uint32_t>(best.count));
 }
 

@@ -27,7 +27,8 @@ struct format_request {
     std::string device;
     std::uint64_t size_bytes{};
   };
-  std::vector<origin> origins;  // volume ids are given in this order, from 1
+  full_policy when_full = full_policy::error;  // of all origins
+  std::vector<origin> origins;                 // volume ids are given in this order, from 1
 };
 
 // The layout that format would write. `data_bytes` is the data device's size; `metadata_bytes` that of a

@@ -140,10 +140,15 @@ std::string volume_text(const volume_info &v) {
       .count("reap_pass", v.reap_pass)
       .count("parent_volume", v.parent_volume.value)
       .count("parent_snapshot", v.parent_snapshot.value)
+      .text("when_full", to_text(v.when_full))
+      .flag("unflushed", v.unflushed)
+      .count("sacrificed", v.sacrificed)
       .done();
 }
 
 std::string snapshot_text(const snapshot_info &s) {
+  std::string holds;
+  for (const std::string &tag : s.holds) holds += (holds.empty() ? "" : " ") + tag;
   return json_object()
       .count("volume", s.volume.value)
       .count("number", s.number.value)
@@ -153,6 +158,8 @@ std::string snapshot_text(const snapshot_info &s) {
       .signed_count("priority", s.priority)
       .count("size_bytes", s.size_bytes)
       .count("reap_pass", s.reap_pass)
+      .flag("sacrificed", s.sacrificed)
+      .text("holds", holds)
       .done();
 }
 
@@ -263,7 +270,7 @@ result<> dump_store(block_device &metadata, const sink &out) {
   any_area.fill(std::byte{0xff});
   const auto now = recover(metadata, found->shape, *slots, {}, any_area, offline_cache_bytes);
   if (!now) return now.error();
-  out("{\"format\":\"csnap-dump\",\"version\":1,\n\"geometry\":" + geometry_text(found->shape));
+  out("{\"format\":\"csnap-dump\",\"version\":2,\n\"geometry\":" + geometry_text(now->state->shape));
   out(",\n\"root\":" + root_text(*now));
   out(",\n\"settings\":" + settings_text(now->state->catalog.values));
   dump_catalog(now->state->catalog, out);

@@ -44,6 +44,7 @@ result<> write_contents(block_device &metadata, const format_request &request) {
   if (!e) return e.error();
   if (auto done = append(**e, metadata, settings_changed{request.values}); !done) return done;
   volume_info volume;
+  volume.when_full = request.when_full;
   for (const auto &origin : request.origins) {
     ++volume.id.value;
     volume.name = origin.name;

@@ -83,7 +83,6 @@ result<geometry> plan_separate(const format_request &request, std::uint64_t data
   if (auto ok = check_size("the store", data_bytes, g.chunks_offset_bytes + chunks_min * g.chunk_bytes); !ok)
     return ok.error();
   g.chunk_count = (data_bytes - g.chunks_offset_bytes) / g.chunk_bytes;
-  // The map of chunks is written whole now and then, to new pages: with the rest it must fit in well.
   const std::uint64_t pages_needed = round_up(g.chunk_count / space_map_bits * 4, area_count);
   if (auto ok = check_size("the metadata device", metadata_bytes,
                            g.pages_offset_bytes + pages_needed * block_bytes);

@@ -47,6 +47,7 @@ struct record_applier {
     for (const auto &m : r.members) {
       volume_info volume = catalog.volumes.at(m.volume);
       volume.epoch = {r.number, r.epoch_nonce};
+      volume.unflushed = false;
       catalog.put_volume(volume);
       snapshot_info s;
       s.volume = m.volume;
@@ -70,7 +71,12 @@ struct record_applier {
     catalog.remember_request(r.request);
     snapshot_info s = catalog.detail(r.volume).snapshots.at(r.number);
     s.state = snapshot_state::dying;
+    s.sacrificed = r.sacrificed;
     catalog.put_snapshot(s);
+    if (!r.sacrificed) return {};
+    volume_info volume = catalog.volumes.at(r.volume);
+    ++volume.sacrificed;
+    catalog.put_volume(volume);
     return {};
   }
   result<> operator()(const snapshot_died &r) const {
@@ -142,6 +148,11 @@ struct record_applier {
     for (const reservation_id id : over) catalog.remove_reservation(id);
     catalog.sessions.erase(r.session);
     catalog.note(catalog_kind::session, r.session.value);
+    for (const volume_id id : r.unflushed) {
+      volume_info volume = catalog.volumes.at(id);
+      volume.unflushed = true;
+      catalog.put_volume(volume);
+    }
     return {};
   }
   result<> operator()(const chunks_reserved &r) const {
@@ -189,6 +200,45 @@ struct record_applier {
     if (r.pass_done) ++volume.reap_pass;
     catalog.put_volume(volume);
     if (r.pass_done) forget_the_dead(volume);
+    return {};
+  }
+  result<> operator()(const volume_changed &r) const {
+    catalog.remember_request(r.request);
+    volume_info volume = catalog.volumes.at(r.volume);
+    volume.when_full = r.when_full;
+    catalog.put_volume(volume);
+    return {};
+  }
+  result<> change_snapshot(const auto &r, const auto &change) const {
+    catalog.remember_request(r.request);
+    snapshot_info s = catalog.detail(r.volume).snapshots.at(r.number);
+    change(s);
+    catalog.put_snapshot(s);
+    return {};
+  }
+  result<> operator()(const snapshot_changed &r) const {
+    return change_snapshot(r, [&](snapshot_info &s) { s.priority = r.priority; });
+  }
+  result<> operator()(const snapshot_held &r) const {
+    return change_snapshot(r, [&](snapshot_info &s) { s.holds.push_back(r.tag); });
+  }
+  result<> operator()(const snapshot_released &r) const {
+    return change_snapshot(r, [&](snapshot_info &s) { std::erase(s.holds, r.tag); });
+  }
+  result<> operator()(const chunks_returned &r) const {
+    auto &reservation = catalog.reservations.at(r.id);
+    for (std::uint64_t i = 0; i < r.count; ++i) {
+      reservation.reserved[r.first.value - reservation.first.value + i] = false;
+      --catalog.chunks_reserved;
+      hold_chunk(r.first.value + i);
+    }
+    catalog.note(catalog_kind::reservation, r.id.value);
+    const auto &bits = reservation.reserved;
+    if (std::find(bits.begin(), bits.end(), true) == bits.end()) catalog.remove_reservation(r.id);
+    return {};
+  }
+  result<> operator()(const store_grown &r) const {
+    state.set_chunk_count(r.chunk_count);
     return {};
   }
   void forget_the_dead(const volume_info &volume) const {

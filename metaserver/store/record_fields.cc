@@ -20,6 +20,15 @@ bool get_flag(byte_reader &in) {
   return value == 1;
 }
 
+full_policy get_policy(byte_reader &in) {
+  const std::uint8_t value = in.u8();
+  if (value < 1 || value > 3) {
+    in.fail();
+    return full_policy::error;
+  }
+  return static_cast<full_policy>(value);
+}
+
 void put_fields(byte_writer &out, const volume_info &v) {
   out.u32(v.id.value);
   out.text(v.name);
@@ -30,6 +39,9 @@ void put_fields(byte_writer &out, const volume_info &v) {
   out.u64(v.reap_pass);
   out.u32(v.parent_volume.value);
   out.u64(v.parent_snapshot.value);
+  out.u8(static_cast<std::uint8_t>(v.when_full));
+  out.u8(v.unflushed ? 1 : 0);
+  out.u64(v.sacrificed);
   out.text(v.device);
 }
 
@@ -44,6 +56,9 @@ volume_info get_volume(byte_reader &in) {
   v.reap_pass = in.u64();
   v.parent_volume = volume_id{in.u32()};
   v.parent_snapshot = snapshot_number{in.u64()};
+  v.when_full = get_policy(in);
+  v.unflushed = get_flag(in);
+  v.sacrificed = in.u64();
   v.device = in.text(device_length_max);
   return v;
 }

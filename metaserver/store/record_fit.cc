@@ -4,6 +4,7 @@
 #include "metaserver/store/record_fields.h"
 #include "metaserver/store/store_state.h"
 
+#include <algorithm>
 #include <set>
 
 namespace csnap::store {
@@ -46,7 +47,35 @@ struct record_fit {
     return in_state(r.volume, r.number, snapshot_state::live);
   }
   verdict operator()(const snapshot_deleted &r) const {
+    const auto wrong = in_state(r.volume, r.number, snapshot_state::live);
+    if (!wrong && !holds_of(r).empty()) return "snapshot is held";
+    return wrong;
+  }
+  verdict operator()(const snapshot_changed &r) const {
     return in_state(r.volume, r.number, snapshot_state::live);
+  }
+  const std::vector<std::string> &holds_of(const auto &r) const {
+    return catalog.detail(r.volume).snapshots.at(r.number).holds;
+  }
+  bool is_held_by(const auto &r) const {
+    const auto &tags = holds_of(r);
+    return std::find(tags.begin(), tags.end(), r.tag) != tags.end();
+  }
+  verdict operator()(const snapshot_held &r) const {
+    if (const auto wrong = in_state(r.volume, r.number, snapshot_state::live)) return wrong;
+    if (!is_valid_tag(r.tag)) return "tag of a hold";
+    if (is_held_by(r)) return "tag is there already";
+    if (holds_of(r).size() >= holds_max) return "too many holds";
+    return {};
+  }
+  verdict operator()(const snapshot_released &r) const {
+    if (const auto wrong = in_state(r.volume, r.number, snapshot_state::live)) return wrong;
+    if (!is_held_by(r)) return "snapshot is not held by this tag";
+    return {};
+  }
+  verdict operator()(const volume_changed &r) const {
+    if (!catalog.volumes.contains(r.volume)) return "unknown volume";
+    return {};
   }
   verdict operator()(const snapshot_died &r) const {
     return in_state(r.volume, r.number, snapshot_state::dying);
@@ -83,6 +112,8 @@ struct record_fit {
   }
   verdict operator()(const session_closed &r) const {
     if (!catalog.sessions.contains(r.session)) return "unknown session";
+    for (const volume_id v : r.unflushed)
+      if (!catalog.volumes.contains(v)) return "unknown volume";
     return {};
   }
   verdict operator()(const chunks_reserved &r) const {
@@ -93,6 +124,24 @@ struct record_fit {
       return "reservation outside of the store";
     for (std::uint64_t i = 0; i < r.count; ++i)
       if (state.chunks.is_busy(r.first.value + i)) return "reserved chunk is not free";
+    return {};
+  }
+  verdict operator()(const chunks_returned &r) const {
+    const auto found = catalog.reservations.find(r.id);
+    if (found == catalog.reservations.end() || found->second.session != r.session)
+      return "return to a reservation of another session";
+    const auto &from = found->second;
+    if (r.count == 0 || r.first < from.first || r.first.value - from.first.value >= from.count ||
+        r.count > from.count - (r.first.value - from.first.value))
+      return "return outside of its reservation";
+    const auto begin = from.reserved.begin() + static_cast<std::ptrdiff_t>(r.first.value - from.first.value);
+    const auto end = begin + static_cast<std::ptrdiff_t>(r.count);
+    if (std::find(begin, end, false) != end) return "returned chunk is not reserved";
+    return {};
+  }
+  verdict operator()(const store_grown &r) const {
+    if (r.chunk_count <= state.shape.chunk_count || r.chunk_count > chunk_count_max(state.shape))
+      return "number of chunks";
     return {};
   }
   verdict operator()(const reaped &r) const {

@@ -40,6 +40,7 @@ struct encoder {
     put_unique(out, r.request);
     out.u32(r.volume.value);
     out.u64(r.number.value);
+    out.u8(r.sacrificed ? 1 : 0);
   }
   void operator()(const snapshot_died &r) const {
     out.u32(r.volume.value);
@@ -61,7 +62,12 @@ struct encoder {
     out.u64(r.session.id.value);
     put_fields(out, r.session);
   }
-  void operator()(const session_closed &r) const { out.u64(r.session.value); }
+  void operator()(const session_closed &r) const {
+    check(r.unflushed.size() <= volumes_per_record_max, "too many volumes in a record");
+    out.u64(r.session.value);
+    out.u32(static_cast<std::uint32_t>(r.unflushed.size()));
+    for (const volume_id v : r.unflushed) out.u32(v.value);
+  }
   void operator()(const chunks_reserved &r) const {
     out.u64(r.id.value);
     out.u64(r.session.value);
@@ -74,6 +80,32 @@ struct encoder {
     out.u64(r.end.value);
     out.u8(r.pass_done ? 1 : 0);
   }
+  void operator()(const volume_changed &r) const {
+    put_unique(out, r.request);
+    out.u32(r.volume.value);
+    out.u8(static_cast<std::uint8_t>(r.when_full));
+  }
+  void operator()(const snapshot_changed &r) const {
+    put_unique(out, r.request);
+    out.u32(r.volume.value);
+    out.u64(r.number.value);
+    out.u32(static_cast<std::uint32_t>(r.priority));
+  }
+  void put_tag(const auto &r) const {
+    put_unique(out, r.request);
+    out.u32(r.volume.value);
+    out.u64(r.number.value);
+    out.text(r.tag);
+  }
+  void operator()(const snapshot_held &r) const { put_tag(r); }
+  void operator()(const snapshot_released &r) const { put_tag(r); }
+  void operator()(const chunks_returned &r) const {
+    out.u64(r.id.value);
+    out.u64(r.session.value);
+    out.u64(r.first.value);
+    out.u32(r.count);
+  }
+  void operator()(const store_grown &r) const { out.u64(r.chunk_count); }
 };
 
 snapshots_created get_created(byte_reader &in) {
@@ -111,6 +143,19 @@ exceptions_added get_exceptions(byte_reader &in) {
   return r;
 }
 
+session_closed get_closed(byte_reader &in) {
+  session_closed r{session_id{in.u64()}};
+  const std::uint32_t count = in.u32();
+  if (count > volumes_per_record_max) in.fail();
+  for (std::uint32_t i = 0; i < count && in.ok(); ++i) r.unflushed.push_back(volume_id{in.u32()});
+  return r;
+}
+
+template <class Record>
+Record get_tagged(byte_reader &in) {
+  return {get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()}, in.text(tag_length_max)};
+}
+
 // Braces evaluate from left to right, so the members are read in their order.
 record get_record(std::uint16_t type, byte_reader &in) {
   switch (type) {
@@ -120,17 +165,27 @@ record get_record(std::uint16_t type, byte_reader &in) {
     case 4:
       return snapshot_renamed{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()},
                               in.text(name_length_max)};
-    case 5: return snapshot_deleted{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()}};
+    case 5:
+      return snapshot_deleted{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()}, get_flag(in)};
     case 6: return snapshot_died{volume_id{in.u32()}, snapshot_number{in.u64()}};
     case 7: return get_exceptions(in);
     case 8: {
       const session_id id{in.u64()};
       return session_opened{get_session(in, id)};
     }
-    case 9: return session_closed{session_id{in.u64()}};
+    case 9: return get_closed(in);
     case 10:
       return chunks_reserved{reservation_id{in.u64()}, session_id{in.u64()}, store_chunk{in.u64()}, in.u32()};
     case 11: return reaped{volume_id{in.u32()}, chunk_no{in.u64()}, chunk_no{in.u64()}, get_flag(in)};
+    case 12: return volume_changed{get_unique(in), volume_id{in.u32()}, get_policy(in)};
+    case 13:
+      return snapshot_changed{get_unique(in), volume_id{in.u32()}, snapshot_number{in.u64()},
+                              static_cast<std::int32_t>(in.u32())};
+    case 14: return get_tagged<snapshot_held>(in);
+    case 15: return get_tagged<snapshot_released>(in);
+    case 16:
+      return chunks_returned{reservation_id{in.u64()}, session_id{in.u64()}, store_chunk{in.u64()}, in.u32()};
+    case 17: return store_grown{in.u64()};
     default: in.fail(); return session_closed{};
   }
 }

@@ -16,6 +16,7 @@ namespace csnap::store {
 
 inline constexpr std::size_t exceptions_per_record_max = 256;
 inline constexpr std::size_t group_size_max = 64;
+inline constexpr std::size_t volumes_per_record_max = 1024;
 inline constexpr std::size_t record_bytes_max = 16384;
 
 // Replaces the whole catalog entry of that id.
@@ -25,7 +26,7 @@ struct volume_added {
 struct settings_changed {
   settings values;
 };
-// One number for all members; the epoch of each volume named becomes (number, nonce).
+// One number for all members; the epoch of each volume named becomes (number, nonce). Its writers have flushed.
 struct snapshots_created {
   unique_id request;
   snapshot_number number;
@@ -48,7 +49,8 @@ struct snapshot_deleted {
   unique_id request;
   volume_id volume;
   snapshot_number number;
-};  // live -> dying
+  bool sacrificed{};  // given up for room
+};                    // live -> dying
 struct snapshot_died {
   volume_id volume;
   snapshot_number number;
@@ -71,6 +73,7 @@ struct session_opened {
 // With proof that none of its I/O is in flight: its reservations are free again.
 struct session_closed {
   session_id session;
+  std::vector<volume_id> unflushed{};  // what it had completed there, nobody has flushed
 };
 struct chunks_reserved {
   reservation_id id;
@@ -89,9 +92,45 @@ struct reaped {
   bool pass_done{};
 };
 
-using record =
-    std::variant<volume_added, settings_changed, snapshots_created, snapshot_renamed, snapshot_deleted,
-                 snapshot_died, exceptions_added, session_opened, session_closed, chunks_reserved, reaped>;
+struct volume_changed {
+  unique_id request;
+  volume_id volume;
+  full_policy when_full = full_policy::error;
+};
+struct snapshot_changed {
+  unique_id request;
+  volume_id volume;
+  snapshot_number number;
+  std::int32_t priority{};
+};
+struct snapshot_held {
+  unique_id request;
+  volume_id volume;
+  snapshot_number number;
+  std::string tag;
+};
+struct snapshot_released {
+  unique_id request;
+  volume_id volume;
+  snapshot_number number;
+  std::string tag;
+};
+// The session gives chunks back that it reserved and has no I/O on: they are free again.
+struct chunks_returned {
+  reservation_id id;
+  session_id session;
+  store_chunk first;
+  std::uint32_t count{};
+};
+// The data device was enlarged: so many chunks from now on.
+struct store_grown {
+  std::uint64_t chunk_count{};
+};
+
+using record = std::variant<volume_added, settings_changed, snapshots_created, snapshot_renamed,
+                            snapshot_deleted, snapshot_died, exceptions_added, session_opened, session_closed,
+                            chunks_reserved, reaped, volume_changed, snapshot_changed, snapshot_held,
+                            snapshot_released, chunks_returned, store_grown>;
 
 // Encoded as u16 type (1 + index in the variant), u16 reserved, u32 payload length, payload.
 std::vector<std::byte> encode_record(const record &r);

@@ -33,6 +33,10 @@ result<recovered> recover(block_device &device, const geometry &shape, const std
     return {};
   };
   if (auto done = read_log(device, shape, out.newest, replay, planted); !done) return done.error();
+  const geometry &now = out.state->shape;
+  if (!now.separate_metadata && device.size_bytes() < now.chunks_end_bytes())
+    return fail(errc::corrupt, "the store was enlarged to " + std::to_string(now.chunks_end_bytes()) +
+                                   " bytes, found a device of " + std::to_string(device.size_bytes()));
   return out;
 }
 

@@ -3,7 +3,7 @@
 // Payload of a slot: u32 node, u32 zero, u64 sequence, u64 term counter, u32 term node, u8[32] claimed areas,
 // u64 counter and u32 node of the term below which all are dead, text address, root. Of a root: u64 term
 // counter, u32 term node, u64 generation, u64 covers, four pointers (exceptions, catalog, chunk map, page
-// map), then as u64: exceptions, log sequence, last snapshot, session and reservation, requests.
+// map), then as u64: exceptions, log sequence, last snapshot, session and reservation, requests, chunks.
 #include "metaserver/store/page_pointer.h"
 
 #include <algorithm>
@@ -23,6 +23,7 @@ void put_root(byte_writer &out, const root &r) {
   out.u64(r.last_session.value);
   out.u64(r.last_reservation.value);
   out.u64(r.request_counter);
+  out.u64(r.chunk_count);
 }
 
 root get_root(byte_reader &in) {
@@ -38,6 +39,7 @@ root get_root(byte_reader &in) {
   r.last_session = session_id{in.u64()};
   r.last_reservation = reservation_id{in.u64()};
   r.request_counter = in.u64();
+  r.chunk_count = in.u64();
   return r;
 }
 

@@ -15,6 +15,16 @@ static_assert(space_map_bits % 64 == 0, "a map block is a whole number of words"
 space_map::space_map(std::uint64_t unit_count)
     : unit_count_(unit_count), words_((unit_count + 63) / 64), changed_(block_count()) {}
 
+void space_map::grow(std::uint64_t unit_count) {
+  check(unit_count >= unit_count_, "a map that shrinks");
+  // The last block has only the bytes that it needs, and the directory only the blocks that there are: both are
+  // written anew.
+  if (unit_count > unit_count_) changed_.back() = true;
+  unit_count_ = unit_count;
+  words_.resize((unit_count + 63) / 64);
+  changed_.resize(block_count());
+}
+
 std::uint64_t space_map::block_count() const { return (unit_count_ + space_map_bits - 1) / space_map_bits; }
 
 void space_map::mark_changed(std::uint64_t unit) { changed_[unit / space_map_bits] = true; }

@@ -22,6 +22,9 @@ class space_map {
 
   explicit space_map(std::uint64_t unit_count);
 
+  // More units, all of them free.
+  void grow(std::uint64_t unit_count);
+
   std::uint64_t unit_count() const { return unit_count_; }
   std::uint64_t busy_count() const { return busy_count_; }
   bool is_busy(std::uint64_t unit) const { return (words_[unit / 64] >> (unit % 64)) & 1; }

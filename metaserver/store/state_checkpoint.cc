@@ -17,8 +17,8 @@ constexpr std::uint64_t pages_per_exception = 3;
 
 }  // namespace
 
-std::uint64_t store_state::pages_for_maps() const {
-  return chunks.block_count() + pages.map().block_count() + directory_blocks(chunks) +
+std::uint64_t store_state::pages_for_maps_of(const space_map &chunks_then) const {
+  return chunks_then.block_count() + pages.map().block_count() + directory_blocks(chunks_then) +
          directory_blocks(pages.map()) + slack_pages;
 }
 
@@ -29,6 +29,11 @@ std::uint64_t store_state::pages_for_checkpoint() const {
 result<std::uint64_t> store_state::pages_needed(const record &r) {
   if (const auto *added = std::get_if<exceptions_added>(&r))
     return pages_per_exception * added->entries.size() + slack_pages;
+  if (const auto *grown = std::get_if<store_grown>(&r)) {
+    space_map larger = chunks;
+    larger.grow(grown->chunk_count);
+    return pages_for_maps_of(larger) - pages_for_maps() + slack_pages;
+  }
   const auto *reap = std::get_if<reaped>(&r);
   if (reap == nullptr) return slack_pages;
   std::uint64_t leaves = 0;
@@ -149,6 +154,7 @@ result<std::vector<device_write>> store_state::write_pages(root &next) {
   next.last_session = catalog.last_session;
   next.last_reservation = catalog.last_reservation;
   next.request_counter = catalog.request_counter;
+  next.chunk_count = shape.chunk_count;
   pages.checkpoint_taken();
   return writes;
 }

@@ -5,6 +5,8 @@
 #include "metaserver/store/block.h"
 #include "metaserver/store/page_pointer.h"
 
+#include <algorithm>
+
 namespace csnap::store {
 
 std::uint64_t directory_blocks(const space_map &map) {
@@ -25,8 +27,19 @@ store_state::store_state(block_device &device, const geometry &shape_given, std:
   page_map.blocks.resize(pages.map().block_count());
 }
 
+void store_state::set_chunk_count(std::uint64_t count) {
+  shape.chunk_count = count;
+  chunks.grow(count);
+  chunk_map.blocks.resize(chunks.block_count());
+}
+
 result<> store_state::load(const root &r, const area_set &areas, term_id writer) {
   if (r.term.counter != 0) {
+    if (r.chunk_count < shape.chunk_count ||
+        r.chunk_count > std::max(shape.chunk_count, chunk_count_max(shape)))
+      return fail(errc::corrupt, "root: chunks: expected " + std::to_string(shape.chunk_count) +
+                                     " or more, found " + std::to_string(r.chunk_count));
+    if (r.chunk_count > shape.chunk_count) set_chunk_count(r.chunk_count);
     if (auto done = load_map(r.page_map, pages.map(), page_map); !done) return done;
     if (auto done = load_map(r.chunk_map, chunks, chunk_map); !done) return done;
   }

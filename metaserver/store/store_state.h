@@ -51,10 +51,12 @@ class store_state {
   // All changes as pages of the current generation, of which `next` then tells.
   result<std::vector<device_write>> write_pages(root &next);
   // Pages that write_pages() could need with no catalog entry changed, and now.
-  std::uint64_t pages_for_maps() const;
+  std::uint64_t pages_for_maps() const { return pages_for_maps_of(chunks); }
   std::uint64_t pages_for_checkpoint() const;
 
-  const geometry shape;
+  // As the superblock says, but with as many chunks as the root says, and the records after it.
+  geometry shape;
+  void set_chunk_count(std::uint64_t count);  // not fewer than before
   const planted_mistakes planted;
   page_cache cache;
   page_space pages;
@@ -70,6 +72,7 @@ class store_state {
  private:
   friend struct record_fit;
   friend struct record_applier;
+  std::uint64_t pages_for_maps_of(const space_map &chunks_then) const;
   result<> load_catalog();
   result<> load_map(page_pointer first, space_map &map, stored_map &where);
   result<> write_catalog();

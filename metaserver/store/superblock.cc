@@ -22,7 +22,9 @@ constexpr std::uint32_t chunk_bytes_min = 4096;
 constexpr std::uint32_t chunk_bytes_max = 1u << 20;
 
 std::uint64_t metadata_end(const geometry &g) { return g.pages_offset_bytes + g.page_count * block_bytes; }
-std::uint64_t data_end(const geometry &g) { return g.chunks_offset_bytes + g.chunk_count * g.chunk_bytes; }
+
+// The map of chunks is written whole now and then, to new pages: with the rest it must fit in well.
+constexpr std::uint64_t pages_per_map_block = 4;
 
 // The first rule that a geometry breaks, or null.
 const char *wrong_with_metadata(const geometry &g) {
@@ -60,6 +62,11 @@ bool role_fits(const superblock &s) {
 }
 
 }  // namespace
+
+std::uint64_t chunk_count_max(const geometry &shape) {
+  return std::min(shape.page_count / pages_per_map_block * space_map_bits,
+                  (device_bytes_max - shape.chunks_offset_bytes) / shape.chunk_bytes);
+}
 
 std::vector<std::byte> encode_superblock(const superblock &s) {
   const geometry &g = s.shape;
@@ -155,7 +162,7 @@ result<superblock> read_superblock(block_device &device) {
   if (!found) return found;
   const auto role = static_cast<device_role>(found->role);
   const std::uint64_t needed =
-      role == device_role::metadata ? metadata_end(found->shape) : data_end(found->shape);
+      role == device_role::metadata ? metadata_end(found->shape) : found->shape.chunks_end_bytes();
   if (device.size_bytes() < needed)
     return fail(errc::corrupt, "the store needs a device of " + std::to_string(needed) + " bytes, found " +
                                    std::to_string(device.size_bytes()));

@@ -78,6 +78,7 @@ class decoder {
   void get(client_role &v) { get_enum(v, 2); }
   void get(copy_fate &v) { get_enum(v, 3); }
   void get(place_kind &v) { get_enum(v, 3); }
+  void get(full_policy &v) { get_enum(v, 3); }
   template <class Tag, class Rep>
   void get(strong_id<Tag, Rep> &v) {
     v.value = in_.integer<Rep>();

@@ -115,7 +115,12 @@ const char *message_name(const message &m) {
                                        "created",        "remove",
                                        "rename",         "diff",
                                        "diff_reply",     "status",
-                                       "sessions",       "report"};
+                                       "sessions",       "report",
+                                       "reclaim",        "return_chunks",
+                                       "store_grown",    "set_volume",
+                                       "set_snapshot",   "hold",
+                                       "release",        "resize",
+                                       "resized"};
   static_assert(names.size() == std::variant_size_v<message_kinds>);
   return names[m.index()];
 }

@@ -6,6 +6,7 @@
 // "->", or `failed`. Messages without an answer and those from the server carry request id 0.
 #pragma once
 
+#include "metaserver/base/full_policy.h"
 #include "metaserver/base/ids.h"
 #include "metaserver/base/names.h"
 #include "metaserver/base/result.h"
@@ -93,9 +94,16 @@ struct volume_entry {
   std::uint64_t size_bytes{};
   std::uint64_t snapshot_count{};  // live ones
   snapshot_number epoch;
+  full_policy when_full = full_policy::error;
+  std::uint64_t sacrificed{};  // snapshots that were ever given up for room
   void fields(auto &f) {
-    f(id, limit<name_length_max>(name), limit<device_name_max>(device), size_bytes, snapshot_count, epoch);
+    f(id, limit<name_length_max>(name), limit<device_name_max>(device), size_bytes, snapshot_count, epoch,
+      when_full, sacrificed);
   }
+};
+struct hold_tag {
+  std::string tag;
+  void fields(auto &f) { f(limit<tag_length_max>(tag)); }
 };
 struct snapshot_entry {
   volume_id volume;
@@ -105,8 +113,11 @@ struct snapshot_entry {
   std::uint64_t size_bytes{};
   std::uint32_t priority{};  // two's complement
   std::uint8_t state{};      // store::snapshot_state; lists hold live and dying ones
+  bool sacrificed{};         // given up for room, not deleted by anybody
+  std::vector<hold_tag> holds{};
   void fields(auto &f) {
-    f(volume, number, limit<name_length_max>(name), created_unix_ms, size_bytes, priority, state);
+    f(volume, number, limit<name_length_max>(name), created_unix_ms, size_bytes, priority, state, sacrificed,
+      limit<holds_max>(holds));
   }
 };
 // -> list_reply. All volumes (or the one named), and the snapshots after (after_volume, after_number) in the
@@ -169,13 +180,16 @@ struct close_snapshot {  // -> done
 
 // ---- copy-out ----
 
-// -> reserved. One at a time; a second one is refused. A reservation of the session that is newer than
-// `newest_known` and was granted on another connection is one whose answer was lost: it is granted again, so
-// that lost answers leak nothing.
+// -> reserved. One at a time for each volume; a second one is refused. `needed`: a write waits for it and the
+// client has none; then, when the store is full, the volume's policy decides what happens. A reservation of the
+// session that is newer than `newest_known` and was granted on another connection is one whose answer was lost:
+// it is granted again, so that lost answers leak nothing.
 struct reserve {
   std::uint32_t count{};        // wanted; 1 .. reserve_chunks_max
   reservation_id newest_known;  // 0: none yet
-  void fields(auto &f) { f(count, newest_known); }
+  volume_id volume{};           // whose write wants it
+  bool needed{};
+  void fields(auto &f) { f(count, newest_known, volume, needed); }
 };
 struct reserved {
   reservation_id id;
@@ -354,6 +368,57 @@ struct diff_reply {
   bool finished{};
   void fields(auto &f) { f(size_bytes, limit<diff_runs_max>(runs), next, finished); }
 };
+// From the server: give back what is reserved and not in use; answered by return_chunks, at once.
+struct reclaim {
+  void fields(auto &) {}
+};
+struct chunk_run {
+  reservation_id reservation;
+  store_chunk first;
+  std::uint32_t count{};
+  void fields(auto &f) { f(reservation, first, count); }
+};
+// -> done. The session has no I/O on these chunks. Those that are not its own any more are passed over.
+struct return_chunks {
+  std::vector<chunk_run> runs;
+  void fields(auto &f) { f(limit<return_runs_max>(runs)); }
+};
+struct store_grown {  // from the server, before it names any of the new chunks
+  std::uint64_t chunk_count{};
+  void fields(auto &f) { f(chunk_count); }
+};
+struct set_volume {  // -> done
+  unique_id request;
+  std::string volume;
+  full_policy when_full = full_policy::error;
+  void fields(auto &f) { f(request, limit<name_length_max>(volume), when_full); }
+};
+struct set_snapshot {  // -> done
+  unique_id request;
+  snapshot_pair snapshot;
+  std::uint32_t priority{};  // two's complement
+  void fields(auto &f) { f(request, snapshot, priority); }
+};
+struct hold {  // -> done
+  unique_id request;
+  snapshot_pair snapshot;
+  std::string tag;
+  void fields(auto &f) { f(request, snapshot, limit<tag_length_max>(tag)); }
+};
+struct release {  // -> done
+  unique_id request;
+  snapshot_pair snapshot;
+  std::string tag;
+  void fields(auto &f) { f(request, snapshot, limit<tag_length_max>(tag)); }
+};
+struct resize {  // -> resized. The data device was enlarged: use all of it
+  void fields(auto &) {}
+};
+struct resized {
+  std::uint64_t chunks_before{}, chunks_now{};
+  std::uint32_t chunk_bytes{};
+  void fields(auto &f) { f(chunks_before, chunks_now, chunk_bytes); }
+};
 struct status {
   void fields(auto &) {}
 };  // -> report (JSON)
@@ -371,10 +436,11 @@ using message_kinds =
                  volume_opened, close_volume, open_snapshot, snapshot_opened, close_snapshot, reserve,
                  reserved, commit, committed, unshared_query, unshared_map, map, map_reply, drop, recall,
                  recall_answer, snapshot_gone, snapshot_gone_answer, freeze, freeze_answer, thaw, create,
-                 created, remove, rename, diff, diff_reply, status, sessions, report>;
+                 created, remove, rename, diff, diff_reply, status, sessions, report, reclaim, return_chunks,
+                 store_grown, set_volume, set_snapshot, hold, release, resize, resized>;
 
 // One of them. Copied and moved in messages.cc alone: done by every file that holds a message, the compiler's
-// work on these forty types was most of the time that a build took.
+// work on these fifty types was most of the time that a build took.
 struct message : message_kinds {
   using message_kinds::message_kinds;
   message();

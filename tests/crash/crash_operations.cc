@@ -49,8 +49,8 @@ std::optional<record> rename(engine &e) {
 }
 std::optional<record> remove(engine &e) {
   const auto *s = first_in(e, snapshot_state::live);
-  if (s == nullptr) return std::nullopt;
-  return snapshot_deleted{request_of(e), first_volume, s->number};
+  if (s == nullptr || !s->holds.empty()) return std::nullopt;
+  return snapshot_deleted{request_of(e), first_volume, s->number, true};
 }
 std::optional<record> end_of_snapshot(engine &e) {
   const auto *s = first_in(e, snapshot_state::dying);
@@ -95,6 +95,25 @@ std::optional<record> reap(engine &e) {
   return reaped{first_volume, cursor, span->end, span->end_of_volume};
 }
 
+// What a hold or a policy is changed by costs the same: a catalog entry.
+std::optional<record> hold(engine &e) {
+  const auto *s = first_in(e, snapshot_state::live);
+  if (s == nullptr) return std::nullopt;
+  if (!s->holds.empty()) return snapshot_released{request_of(e), first_volume, s->number, s->holds.front()};
+  return snapshot_held{request_of(e), first_volume, s->number, "tag"};
+}
+std::optional<record> give_back(engine &e) {
+  for (const auto &[id, r] : e.reservations())
+    for (std::uint32_t i = 0; i < r.count; ++i)
+      if (r.reserved[i]) return chunks_returned{id, r.session, store_chunk{r.first.value + i}, 1};
+  return std::nullopt;
+}
+std::optional<record> grow(engine &e) {
+  const std::uint64_t more = e.shape().chunk_count + 40000;  // another block of the map
+  if (more > chunk_count_max(e.shape())) return std::nullopt;
+  return store_grown{more};
+}
+
 geometry small_geometry() {
   geometry g = tiny_geometry();
   g.log_blocks = 32;
@@ -113,7 +132,8 @@ const std::vector<operation> &all_operations() {
       {"delete", remove},       {"died", end_of_snapshot},
       {"copy-out", copy_out},   {"hello", open_session},
       {"close", close_session}, {"reserve", reserve},
-      {"reap", reap},
+      {"reap", reap},           {"hold", hold},
+      {"give back", give_back}, {"grow", grow},
   };
   return all;
 }

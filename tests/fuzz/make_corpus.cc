@@ -42,9 +42,15 @@ void write_records(const std::string &directory) {
                                    snapshot_died{volume_id{1}, snapshot_number{3}},
                                    exceptions,
                                    session_opened{session},
-                                   session_closed{session_id{7}},
+                                   session_closed{session_id{7}, {volume_id{1}}},
                                    chunks_reserved{reservation_id{2}, session_id{7}, store_chunk{8}, 64},
-                                   reaped{volume_id{1}, chunk_no{0}, chunk_no{100}, true}};
+                                   reaped{volume_id{1}, chunk_no{0}, chunk_no{100}, true},
+                                   volume_changed{unique_id{}, volume_id{1}, full_policy::origin_first},
+                                   snapshot_changed{unique_id{}, volume_id{1}, snapshot_number{3}, 7},
+                                   snapshot_held{unique_id{}, volume_id{1}, snapshot_number{3}, "tag"},
+                                   snapshot_released{unique_id{}, volume_id{1}, snapshot_number{3}, "tag"},
+                                   chunks_returned{reservation_id{2}, session_id{7}, store_chunk{8}, 4},
+                                   store_grown{8192}};
   for (const record &r : all) write(directory + "/" + std::to_string(r.index() + 1), encode_record(r));
 }
 

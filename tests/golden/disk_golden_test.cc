@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The disk format does not change by accident: each block that the encoders make is compared with a
-// checked-in hex text (disk_v1/), and each way to damage a block is refused. To write the texts anew, after
-// a change that was meant and that raises the format version: CSNAP_WRITE_GOLDEN=1 disk_golden_test.
+// checked-in hex text (disk_v2/; those of disk_v1/ are refused), and each way to damage a block is refused. To
+// write the texts anew, after a change that was meant and that raises the format version: CSNAP_WRITE_GOLDEN=1
+// disk_golden_test.
 #include "tests/golden/disk_samples.h"
 
 #include "metaserver/base/byte_reader.h"
@@ -21,7 +22,7 @@ using namespace store;
 namespace {
 
 std::string path_of(const std::string &name) {
-  return std::string(CSNAP_GOLDEN_DIR) + "/disk_v1/" + name + ".hex";
+  return std::string(CSNAP_GOLDEN_DIR) + "/disk_v2/" + name + ".hex";
 }
 
 std::string read_text(const std::string &path) {
@@ -45,7 +46,7 @@ disk_sample sample_named(const std::string &name) {
 
 }  // namespace
 
-TEST_CASE("disk golden: every block is what it was when format version 1 was fixed") {
+TEST_CASE("disk golden: every block is what it was when format version 2 was fixed") {
   const auto samples = disk_samples();
   CHECK(samples.size() == 9);
   for (const auto &sample : samples) {
@@ -125,8 +126,8 @@ TEST_CASE("disk golden: each record decodes to what it was made of, and in no ot
 
 TEST_CASE("disk golden: a newer format version is called unsupported, not damaged") {
   disk_sample sample = sample_named("slot");
-  // Version 2 with a checksum that is right: sealed here by hand.
-  sample.bytes[6] = std::byte{2};
+  // Another version with a checksum that is right: sealed here by hand.
+  sample.bytes[6] = std::byte{3};
   const auto refused = open_block(sample.bytes, sample.type, sample.block, sample_geometry().store);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == errc::corrupt);
@@ -136,6 +137,30 @@ TEST_CASE("disk golden: a newer format version is called unsupported, not damage
   for (std::size_t i = 0; i < 4; ++i) sample.bytes[44 + i] = static_cast<std::byte>(checksum >> (8 * i));
   CHECK(open_block(sample.bytes, sample.type, sample.block, sample_geometry().store).error().code ==
         errc::unsupported);
+}
+
+// A line is "OFFSET: 16 bytes  text"; lines of zeroes are left out.
+std::vector<std::byte> block_of_hex(const std::string &text) {
+  std::vector<std::byte> bytes(block_bytes);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t offset = std::stoul(line.substr(0, 4), nullptr, 16);
+    for (std::size_t i = 0; i < 16; ++i)
+      bytes[offset + i] = static_cast<std::byte>(std::stoul(line.substr(6 + 3 * i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
+TEST_CASE("disk golden: blocks of format version 1 are refused, and called what they are") {
+  for (const auto &sample : disk_samples()) {
+    INFO(sample.name);
+    const auto old =
+        block_of_hex(read_text(std::string(CSNAP_GOLDEN_DIR) + "/disk_v1/" + sample.name + ".hex"));
+    const auto refused = open_block(old, sample.type, sample.block, sample_geometry().store);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::unsupported);
+    CHECK(refused.error().text.find("format version 1, this program knows 2") != std::string::npos);
+  }
 }
 
 }  // namespace csnap::test

@@ -47,6 +47,9 @@ volume_info sample_volume() {
   v.epoch = {snapshot_number{9}, 0x1122334455667788};
   v.reap_cursor = chunk_no{77};
   v.reap_pass = 3;
+  v.when_full = full_policy::snapshot_first;
+  v.unflushed = true;
+  v.sacrificed = 2;
   return v;
 }
 
@@ -78,6 +81,7 @@ root sample_root() {
   r.last_session = session_id{4};
   r.last_reservation = reservation_id{6};
   r.request_counter = 2;
+  r.chunk_count = 150;
   return r;
 }
 
@@ -152,6 +156,7 @@ void add_catalog(std::vector<disk_sample> &out) {
   s.created_unix_ms = 1700000000000;
   s.priority = -5;
   s.size_bytes = 1ull << 40;
+  s.holds = {"backup", "audit-2"};
   state.put_snapshot(s);
   state.sessions[session_id{4}] = sample_session();
   state.note(catalog_kind::session, 4);
@@ -203,7 +208,7 @@ std::vector<record> sample_records() {
                         -5,
                         {{volume_id{1}, "monday"}, {volume_id{2}, "monday"}}},
       snapshot_renamed{id_of(0x61), volume_id{1}, snapshot_number{10}, "tuesday"},
-      snapshot_deleted{id_of(0x62), volume_id{1}, snapshot_number{10}},
+      snapshot_deleted{id_of(0x62), volume_id{1}, snapshot_number{10}, true},
       snapshot_died{volume_id{1}, snapshot_number{10}},
       exceptions_added{volume_id{1},
                        snapshot_number{10},
@@ -211,9 +216,15 @@ std::vector<record> sample_records() {
                        {{chunk_no{5}, reservation_id{6}, store_chunk{64}},
                         {chunk_no{6}, reservation_id{0}, store_chunk::zero()}}},
       session_opened{sample_session()},
-      session_closed{session_id{4}},
+      session_closed{session_id{4}, {volume_id{1}}},
       chunks_reserved{reservation_id{7}, session_id{4}, store_chunk{128}, 8},
       reaped{volume_id{1}, chunk_no{77}, chunk_no{16777216}, true},
+      volume_changed{id_of(0x63), volume_id{1}, full_policy::origin_first},
+      snapshot_changed{id_of(0x64), volume_id{1}, snapshot_number{10}, -7},
+      snapshot_held{id_of(0x65), volume_id{1}, snapshot_number{10}, "backup"},
+      snapshot_released{id_of(0x66), volume_id{1}, snapshot_number{10}, "backup"},
+      chunks_returned{reservation_id{7}, session_id{4}, store_chunk{130}, 3},
+      store_grown{200},
   };
 }
 

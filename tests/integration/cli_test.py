@@ -51,13 +51,21 @@ def wrong_usage_is_exit_2():
     expect_failure(2, "same volume", "diff", "vol@a", "other@b", env=nowhere)
     expect_failure(2, "not offered yet", "diff", "vol@a", "vol", env=nowhere)
     expect_failure(2, "", "--server", "nonsense", "list")
-    for verb in ("clone", "rollback", "resize", "hold", "release", "send", "receive"):
+    expect_failure(2, "VOLUME@SNAPSHOT", "hold", "vol", "tag", env=nowhere)
+    expect_failure(2, "is no tag", "hold", "vol@s", "x" * 33, env=nowhere)
+    expect_failure(2, "is no tag", "release", "vol@s", "a b", env=nowhere)
+    expect_failure(2, "origin-first", "set", "vol", "--full", "sometimes", env=nowhere)
+    expect_failure(2, "a volume has a policy", "set", "vol", "--priority", "3", env=nowhere)
+    expect_failure(2, "a volume has a policy", "set", "vol", env=nowhere)
+    expect_failure(2, "a snapshot has a priority", "set", "vol@s", "--full", "error", env=nowhere)
+    for verb in ("clone", "rollback", "send", "receive"):
         expect_failure(2, f"'{verb}' is not offered yet", verb, "vol@s", "x")
         expect_failure(2, f"'{verb}' is not offered yet", verb, "--from", "vol@s")
 
 
 def help_and_version():
-    for verb in "format create list delete rename diff status sessions check dump restore".split():
+    verbs = "format create list delete rename set hold release resize diff status sessions check dump restore"
+    for verb in verbs.split():
         expect("Example: csnap " + verb in expect_done(verb, "--help").stdout, f"{verb} --help: no example")
     expect(expect_done("--version").stdout.startswith("csnap "), "--version")
     version = subprocess.run([SERVER, "--version"], capture_output=True, text=True, timeout=60 * SLOWNESS)
@@ -80,6 +88,7 @@ def format_refuses():
         expect_failure(2, "two volumes", "format", store, "--origin", o, "--origin", o)
         expect_failure(2, "power of two", "format", store, "--origin", o, "--chunk-size", "3K")
         expect_failure(2, "power of two", "format", store, "--origin", o, "--chunk-size", "2M")
+        expect_failure(2, "--full sometimes", "format", store, "--origin", o, "--full", "sometimes")
         expect_failure(2, "--nodes", "format", store, "--origin", o, "--nodes", "65")
         expect_failure(1, "", "format", d / "missing", "--origin", o)
         expect_failure(1, "volume vol", "format", store, "--origin", f"vol={d}/missing")
@@ -222,6 +231,20 @@ def verbs_against_a_server():
         expect_failure(1, "", *server, "delete", "vol@a")
         expect_failure(1, "", *server, "list", "none")
         expect_failure(1, "1 before it", *server, "delete", "vol@d", "vol@nothing")
+        expect_done(*server, "set", "vol@b", "--priority", "-7")
+        held = json.loads(expect_done(*server, "hold", "vol@b", "backup", "--json").stdout)
+        expect(held == {"snapshot": "vol@b", "held_by": "backup"}, f"hold: {held}")
+        expect_failure(1, "held by 'backup' already", *server, "hold", "vol@b", "backup")
+        expect_failure(1, "held by 'backup'", *server, "delete", "vol@b")
+        b = [s for s in json.loads(expect_done(*server, "list", "vol", "--json").stdout) if s["snapshot"] == "b"][0]
+        expect((b["priority"], b["holds"]) == (-7, ["backup"]), f"list: {b}")
+        expect_failure(1, "not held by 'other'", *server, "release", "vol@b", "other")
+        expect_done(*server, "release", "vol@b", "backup")
+        expect_done(*server, "set", "vol2", "--full", "origin-first")
+        policies = [v["when_full"] for v in json.loads(expect_done(*server, "status", "--json").stdout)["volumes"]]
+        expect(policies == ["error", "origin-first"], f"status: {policies}")
+        expect_failure(1, "no volume", *server, "set", "none", "--full", "error")
+        expect("was not enlarged" in expect_done(*server, "resize").stdout, "resize of what is as before")
         table = expect_done(*server, "list").stdout
         expect("vol@b" in table and "vol@d" not in table, f"list after delete: {table}")
 

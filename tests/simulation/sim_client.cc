@@ -195,11 +195,12 @@ void sim_client::write_drained() {
   if (!drains.empty()) setup_.on_drains(std::move(drains));
 }
 
-result<std::vector<client::reserved_chunk>> sim_client::take_reserved(std::uint32_t wanted) {
+result<std::vector<client::reserved_chunk>> sim_client::take_reserved(volume_id volume, std::uint32_t wanted,
+                                                                      bool briefly) {
   using taken = result<std::vector<client::reserved_chunk>>;
   auto got = wait_until<taken>([&]() -> std::optional<taken> {
-    auto some = machine_.take_reserved(wanted);
-    if (some && some->empty()) return std::nullopt;
+    auto some = machine_.take_reserved(volume, wanted);
+    if (some && some->empty() && !briefly) return std::nullopt;
     return some;
   });
   sometimes(probe::store_full, !got && got.error().code == errc::no_space);

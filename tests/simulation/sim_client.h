@@ -35,7 +35,8 @@ class sim_client final : public plugin::volume_client {
   void end_write(volume_id volume) override;
   boottime_ms now() override;
   void write_drained() override;
-  result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t wanted) override;
+  result<std::vector<client::reserved_chunk>> take_reserved(volume_id volume, std::uint32_t wanted,
+                                                            bool briefly) override;
   void return_unused(std::span<const client::reserved_chunk> chunks) override;
   result<wire::committed> commit(wire::commit what) override;
   result<client::read_plan> begin_read(volume_id volume, snapshot_number number, chunk_no first,

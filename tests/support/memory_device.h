@@ -36,6 +36,11 @@ class memory_device : public block_device {
   // The process dies, the device lives on: nothing is lost.
   void settle() { make_durable(); }
 
+  void enlarge(std::uint64_t bytes) {
+    durable_.resize(durable_.size() + bytes);
+    current_.resize(current_.size() + bytes);
+  }
+
   // The n-th call from now on (1: the next) fails with errc::io; a failed write leaves torn sectors, a
   // failed flush loses everything since the last good one.
   enum class operation { read, write, flush };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metaserver/base/check.h"
+#include "metaserver/base/names.h"
 #include "metaserver/store/offline.h"
 #include "metaserver/store/slot_blocks.h"
 #include "metaserver/store/superblock_blocks.h"
@@ -115,8 +116,54 @@ std::optional<record> record_source::change_snapshot(const engine &e) {
   if (all.empty()) return std::nullopt;
   const snapshot_info &s = *all[below(all.size())];
   if (s.state == snapshot_state::dying) return snapshot_died{s.volume, s.number};
-  if (below(4) == 0) return snapshot_renamed{draw_id(), s.volume, s.number, "r" + std::to_string(random_())};
-  return snapshot_deleted{draw_id(), s.volume, s.number};
+  return change_live(s);
+}
+
+record record_source::change_live(const snapshot_info &s) {
+  const std::uint64_t dice = below(8);
+  if (dice == 0) return snapshot_renamed{draw_id(), s.volume, s.number, "r" + std::to_string(random_())};
+  if (dice == 1)
+    return snapshot_changed{draw_id(), s.volume, s.number, static_cast<std::int32_t>(below(9)) - 4};
+  if (dice == 2 && s.holds.size() < holds_max)
+    return snapshot_held{draw_id(), s.volume, s.number, "t" + std::to_string(random_())};
+  if (!s.holds.empty())
+    return snapshot_released{draw_id(), s.volume, s.number, s.holds[below(s.holds.size())]};
+  return snapshot_deleted{draw_id(), s.volume, s.number, below(2) == 0};
+}
+
+record record_source::end_session(const engine &e) {
+  session_closed r{e.sessions().begin()->first};
+  for (const auto &[id, v] : e.volumes())
+    if (below(3) == 0) r.unflushed.push_back(id);
+  return r;
+}
+
+// A run of what a reservation still has.
+std::optional<record> record_source::give_back(const engine &e) {
+  if (e.reservations().empty()) return std::nullopt;
+  auto at = e.reservations().begin();
+  std::advance(at, static_cast<std::ptrdiff_t>(below(e.reservations().size())));
+  const reservation_info &from = at->second;
+  std::uint64_t first = 0;
+  while (first < from.count && !from.reserved[first]) ++first;
+  std::uint64_t end = first;
+  while (end < from.count && from.reserved[end] && end < first + 1 + below(40)) ++end;
+  if (first == end) return std::nullopt;
+  return chunks_returned{from.id, from.session, store_chunk{from.first.value + first},
+                         static_cast<std::uint32_t>(end - first)};
+}
+
+std::optional<record> record_source::change_store(const engine &e) {
+  if (below(2) == 0) {
+    auto volume = e.volumes().begin();
+    std::advance(volume, static_cast<std::ptrdiff_t>(below(e.volumes().size())));
+    return volume_changed{draw_id(), volume->first, static_cast<full_policy>(1 + below(3))};
+  }
+  const std::uint64_t more = e.shape().chunk_count + 1 + below(3000);
+  const bool device_may_stay = e.shape().separate_metadata;
+  if (!device_may_stay || more > chunk_count_max(e.shape()) || more > 4 * tiny_geometry().chunk_count)
+    return std::nullopt;
+  return store_grown{more};
 }
 
 record record_source::reap(engine &e) {
@@ -143,11 +190,13 @@ record record_source::next(engine &e) {
     std::optional<record> r;
     if (dice < 4) return create(e);
     if (dice < 7) return open_session(e);
-    if (dice < 9 && e.sessions().size() > 3) return session_closed{e.sessions().begin()->first};
+    if (dice < 9 && e.sessions().size() > 3) return end_session(e);
     if (dice < 22 && e.reservations().size() < 12) return reserve(e);
     if (dice < 72) r = add_exceptions(e);
     else if (dice < 80) r = change_snapshot(e);
-    else if (dice < 98) return reap(e);
+    else if (dice < 95) return reap(e);
+    else if (dice < 97) r = give_back(e);
+    else if (dice < 98) r = change_store(e);
     else if (dice < 99) {
       settings s;
       s.lease_ms = static_cast<std::uint32_t>(1000 + below(9000));

@@ -20,62 +20,89 @@ struct overloaded : Ts... {
 
 void store_model::apply(const record &r) {
   const auto done = [&](const unique_id &id) { requests.insert(id); };
-  std::visit(overloaded{
-                 [&](const volume_added &v) { volumes[v.volume.id] = v.volume; },
-                 [&](const settings_changed &s) { values = s.values; },
-                 [&](const snapshots_created &c) {
-                   done(c.request);
-                   for (const auto &m : c.members) {
-                     volumes[m.volume].epoch = {c.number, c.epoch_nonce};
-                     snapshots[{m.volume, c.number}] = {m.volume,
-                                                        c.number,
-                                                        m.name,
-                                                        snapshot_state::live,
-                                                        c.created_unix_ms,
-                                                        c.priority,
-                                                        volumes[m.volume].size_bytes,
-                                                        0};
-                   }
-                 },
-                 [&](const snapshot_renamed &c) {
-                   done(c.request), snapshots.at({c.volume, c.number}).name = c.name;
-                 },
-                 [&](const snapshot_deleted &c) {
-                   done(c.request), snapshots.at({c.volume, c.number}).state = snapshot_state::dying;
-                 },
-                 [&](const snapshot_died &c) {
-                   auto &s = snapshots.at({c.volume, c.number});
-                   s.state = snapshot_state::dead;
-                   const auto &v = volumes.at(c.volume);
-                   s.reap_pass = v.reap_pass + (v.reap_cursor.value > 0 ? 1 : 0);
-                 },
-                 [&](const exceptions_added &x) {
-                   for (const auto &e : x.entries) {
-                     exceptions[{x.volume, e.chunk, x.number}] = e.place;
-                     if (e.place.is_zero()) continue;
-                     reserved[e.reservation].erase(e.place.value);
-                     if (reserved[e.reservation].empty()) reserved.erase(e.reservation);
-                   }
-                 },
-                 [&](const session_opened &s) { sessions[s.session.id] = s.session; },
-                 [&](const session_closed &s) {
-                   sessions.erase(s.session);
-                   for (const auto &[id, owner] : reserved_for) {
-                     if (owner != s.session || !reserved.contains(id)) continue;
-                     for (const std::uint64_t chunk : reserved[id]) used.erase(chunk);
-                     reserved.erase(id);
-                   }
-                 },
-                 [&](const chunks_reserved &c) {
-                   reserved_for[c.id] = c.session;
-                   for (std::uint64_t i = 0; i < c.count; ++i) {
-                     reserved[c.id].insert(c.first.value + i);
-                     check(used.insert(c.first.value + i).second, "model: chunk reserved while in use");
-                   }
-                 },
-                 [&](const reaped &x) { reap(x); },
-             },
-             r);
+  std::visit(
+      overloaded{
+          [&](const volume_added &v) { volumes[v.volume.id] = v.volume; },
+          [&](const settings_changed &s) { values = s.values; },
+          [&](const snapshots_created &c) {
+            done(c.request);
+            for (const auto &m : c.members) {
+              volumes[m.volume].epoch = {c.number, c.epoch_nonce};
+              snapshots[{m.volume, c.number}] = {m.volume,
+                                                 c.number,
+                                                 m.name,
+                                                 snapshot_state::live,
+                                                 c.created_unix_ms,
+                                                 c.priority,
+                                                 volumes[m.volume].size_bytes,
+                                                 0,
+                                                 false,
+                                                 {}};
+              volumes[m.volume].unflushed = false;
+            }
+          },
+          [&](const snapshot_renamed &c) {
+            done(c.request), snapshots.at({c.volume, c.number}).name = c.name;
+          },
+          [&](const snapshot_deleted &c) {
+            done(c.request);
+            auto &s = snapshots.at({c.volume, c.number});
+            s.state = snapshot_state::dying;
+            s.sacrificed = c.sacrificed;
+            volumes.at(c.volume).sacrificed += c.sacrificed;
+          },
+          [&](const snapshot_died &c) {
+            auto &s = snapshots.at({c.volume, c.number});
+            s.state = snapshot_state::dead;
+            const auto &v = volumes.at(c.volume);
+            s.reap_pass = v.reap_pass + (v.reap_cursor.value > 0 ? 1 : 0);
+          },
+          [&](const exceptions_added &x) {
+            for (const auto &e : x.entries) {
+              exceptions[{x.volume, e.chunk, x.number}] = e.place;
+              if (e.place.is_zero()) continue;
+              reserved[e.reservation].erase(e.place.value);
+              if (reserved[e.reservation].empty()) reserved.erase(e.reservation);
+            }
+          },
+          [&](const session_opened &s) { sessions[s.session.id] = s.session; },
+          [&](const session_closed &s) {
+            sessions.erase(s.session);
+            for (const volume_id v : s.unflushed) volumes.at(v).unflushed = true;
+            for (const auto &[id, owner] : reserved_for) {
+              if (owner != s.session || !reserved.contains(id)) continue;
+              for (const std::uint64_t chunk : reserved[id]) used.erase(chunk);
+              reserved.erase(id);
+            }
+          },
+          [&](const chunks_reserved &c) {
+            reserved_for[c.id] = c.session;
+            for (std::uint64_t i = 0; i < c.count; ++i) {
+              reserved[c.id].insert(c.first.value + i);
+              check(used.insert(c.first.value + i).second, "model: chunk reserved while in use");
+            }
+          },
+          [&](const reaped &x) { reap(x); },
+          [&](const volume_changed &c) { done(c.request), volumes.at(c.volume).when_full = c.when_full; },
+          [&](const snapshot_changed &c) {
+            done(c.request), snapshots.at({c.volume, c.number}).priority = c.priority;
+          },
+          [&](const snapshot_held &c) {
+            done(c.request), snapshots.at({c.volume, c.number}).holds.push_back(c.tag);
+          },
+          [&](const snapshot_released &c) {
+            done(c.request), std::erase(snapshots.at({c.volume, c.number}).holds, c.tag);
+          },
+          [&](const chunks_returned &c) {
+            for (std::uint64_t i = 0; i < c.count; ++i) {
+              used.erase(c.first.value + i);
+              reserved[c.id].erase(c.first.value + i);
+            }
+            if (reserved[c.id].empty()) reserved.erase(c.id);
+          },
+          [&](const store_grown &g) { chunk_count = g.chunk_count; },
+      },
+      r);
 }
 
 // By the definition: an exception goes when no snapshot that counts lies in (previous original number, n].
@@ -152,6 +179,7 @@ std::string store_model::difference(engine &e) const {
            std::to_string(exceptions_seen);
   const space_usage u = e.usage();
   if (u.exceptions != exceptions.size()) return "count of exceptions";
+  if (chunk_count != 0 && u.chunks_total != chunk_count) return "number of chunks";
   if (u.chunks_total - u.chunks_free != used.size())
     return "used chunks: expected " + std::to_string(used.size()) + ", found " +
            std::to_string(u.chunks_total - u.chunks_free);

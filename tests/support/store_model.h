@@ -35,6 +35,7 @@ class store_model {
   std::set<std::uint64_t> used;
   std::set<unique_id> requests;
   store::settings values;
+  std::uint64_t chunk_count = 0;  // 0: never enlarged
 
  private:
   void reap(const store::reaped &r);
@@ -53,6 +54,10 @@ class record_source {
   store::record reserve(const store::engine &e);
   std::optional<store::record> add_exceptions(store::engine &e);
   std::optional<store::record> change_snapshot(const store::engine &e);
+  store::record change_live(const store::snapshot_info &s);
+  store::record end_session(const store::engine &e);
+  std::optional<store::record> give_back(const store::engine &e);
+  std::optional<store::record> change_store(const store::engine &e);
   store::record reap(store::engine &e);
   unique_id draw_id();
   std::uint64_t below(std::uint64_t n) { return random_() % n; }

@@ -37,6 +37,7 @@ void test_server::start() {
   with.random = [this] { return 0x9e3779b97f4a7c15u * ++random_; };
   with.unix_ms = [] { return std::int64_t{1700000000000}; };
   with.planted = planted_;
+  with.measure_store = [this]() -> result<std::uint64_t> { return device_.size_bytes(); };
   with.reap_batch = reap_batch_;
   core = std::make_unique<core::server_core>(*engine, with, now);
   collect();
@@ -58,6 +59,7 @@ void test_server::collect() {
     else if (auto *h = std::get_if<core::hang_up>(&out)) hung_up[h->who] = h->reason;
     else if (auto *w = std::get_if<core::watch_process>(&out)) watched.push_back(*w);
     else if (auto *e = std::get_if<core::stop_serving>(&out)) stopped.push_back(e->why);
+    else if (auto *l = std::get_if<core::log_line>(&out); l && l->warning) warnings.push_back(l->text);
   }
   if (durable_at_once && stopped.empty()) make_durable();
 }

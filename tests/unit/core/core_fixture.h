@@ -41,6 +41,7 @@ class test_server {
   void died(session_id session);
   bool serves() const { return stopped.empty(); }
   memory_device &device() { return device_; }
+  void enlarge(std::uint64_t bytes) { device_.enlarge(bytes); }
   std::vector<std::string> conditions() const { return core->status(now).conditions; }
 
   boottime_ms now{1000000};
@@ -51,6 +52,7 @@ class test_server {
   std::map<core::connection_id, std::string> hung_up;
   std::vector<core::watch_process> watched;
   std::vector<error> stopped;
+  std::vector<std::string> warnings;  // in the log
 
  private:
   void start();

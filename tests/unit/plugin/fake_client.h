@@ -85,7 +85,7 @@ class fake_client final : public plugin::volume_client {
   }
   boottime_ms now() override { return {}; }
   void write_drained() override {}
-  result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t wanted) override {
+  result<std::vector<client::reserved_chunk>> take_reserved(volume_id, std::uint32_t wanted, bool) override {
     const std::lock_guard lock(mutex_);
     if (pool_left == 0) return fail(errc::no_space, "the store is full");
     const std::uint32_t count = std::min({wanted, pool_left, contiguous});

@@ -61,7 +61,9 @@ class scripted_client final : public plugin::volume_client {
   void end_write(volume_id) override { unreachable(); }
   boottime_ms now() override { return {}; }
   void write_drained() override {}
-  result<std::vector<client::reserved_chunk>> take_reserved(std::uint32_t) override { unreachable(); }
+  result<std::vector<client::reserved_chunk>> take_reserved(volume_id, std::uint32_t, bool) override {
+    unreachable();
+  }
   void return_unused(std::span<const client::reserved_chunk>) override { unreachable(); }
   result<wire::committed> commit(wire::commit) override { unreachable(); }
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metaserver/store/engine.h"
+#include "metaserver/store/offline.h"
 #include "tests/support/store_model.h"
 
 #include <catch2/catch.hpp>
@@ -166,4 +167,55 @@ TEST_CASE("engine: requests are remembered over a takeover, the last 1024 of the
   CHECK((*again)->request_done(f.request()));
   f.requests = last - 1;
   CHECK((*again)->request_done(f.request()));
+}
+
+TEST_CASE(
+    "engine: an enlarged store keeps its size over a checkpoint and a crash, up to what its map can tell",
+    "[store]") {
+  fixture f;
+  const geometry before = f.e->shape();
+  const std::uint64_t more = before.chunk_count + 3 * 32256 + 5;  // blocks of the map that were not there
+  CHECK(f.e->chunks_free_now() == before.chunk_count);
+  f.add(store_grown{more});
+  CHECK(f.e->chunks_free_now() == more);
+  f.add(chunks_reserved{reservation_id{1}, session_id{1}, store_chunk{more - 7}, 7});
+  for (const bool with_checkpoint : {false, true}) {
+    if (with_checkpoint) REQUIRE(run_checkpoint(*f.e, f.device).has_value());
+    else REQUIRE(run_log_batch(*f.e, f.device).has_value());
+    auto again = engine::take_over(f.device, {});
+    REQUIRE(again.has_value());
+    f.e = std::move(*again);
+    CHECK(f.e->shape().chunk_count == more);
+    CHECK(f.e->chunks_free_now() == more - 7);
+    CHECK(check_store(f.device).errors.empty());
+  }
+  CHECK(chunk_count_max(before) >= more);
+  f.add(session_closed{session_id{1}});
+  CHECK(f.e->usage().chunks_free == more);
+}
+
+TEST_CASE("engine: a store whose map ends with a whole block can be enlarged as well", "[store]") {
+  fixture f;
+  for (const std::uint64_t blocks : {3, 4, 7}) {
+    f.add(store_grown{blocks * 32256});
+    REQUIRE(run_checkpoint(*f.e, f.device).has_value());
+    auto again = engine::take_over(f.device, {});
+    REQUIRE(again.has_value());
+    f.e = std::move(*again);
+    CHECK(f.e->shape().chunk_count == blocks * 32256);
+  }
+}
+
+TEST_CASE("engine: returned chunks are free when that is durable, and a reservation of none is gone",
+          "[store]") {
+  fixture f;
+  const std::uint64_t total = f.e->shape().chunk_count;
+  f.add(chunks_reserved{reservation_id{1}, session_id{1}, store_chunk{10}, 8});
+  f.add(chunks_returned{reservation_id{1}, session_id{1}, store_chunk{12}, 6});
+  CHECK(f.e->chunks_free_now() == total - 8);
+  REQUIRE(run_log_batch(*f.e, f.device).has_value());
+  CHECK(f.e->chunks_free_now() == total - 2);
+  CHECK(f.e->usage().chunks_reserved == 2);
+  f.add(chunks_returned{reservation_id{1}, session_id{1}, store_chunk{10}, 2});
+  CHECK(f.e->reservations().empty());
 }

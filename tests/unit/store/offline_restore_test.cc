@@ -185,7 +185,7 @@ TEST_CASE("restore: what is no dump is refused, with its line") {
     return done.error().text;
   };
   CHECK(refusal("csnap-dump", "other") == "dump, line 1: expected \"csnap-dump\", found \"other\"");
-  CHECK(refusal("\"version\":1", "\"version\":2").find("line 1: expected version 1, found 2") !=
+  CHECK(refusal("\"version\":2", "\"version\":1").find("line 1: expected version 2, found 1") !=
         std::string::npos);
   CHECK(refusal("\"name\":\"disk\"", "\"name\":\"a..b\"").find("name") != std::string::npos);
   CHECK(refusal("\"name\":\"small\"", "\"name\":\"disk\"").find("taken") != std::string::npos);

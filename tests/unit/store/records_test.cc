@@ -26,7 +26,7 @@ std::vector<record> one_of_each() {
           settings_changed{},
           snapshots_created{id, snapshot_number{5}, 6, -7, -8, {{volume_id{3}, "a"}, {volume_id{4}, "b"}}},
           snapshot_renamed{id, volume_id{3}, snapshot_number{5}, "new"},
-          snapshot_deleted{id, volume_id{3}, snapshot_number{5}},
+          snapshot_deleted{id, volume_id{3}, snapshot_number{5}, true},
           snapshot_died{volume_id{3}, snapshot_number{5}},
           exceptions_added{
               volume_id{3},
@@ -34,9 +34,15 @@ std::vector<record> one_of_each() {
               session_id{4},
               {{chunk_no{1}, reservation_id{2}, store_chunk{3}}, {chunk_no{2}, {}, store_chunk::zero()}}},
           session_opened{s},
-          session_closed{session_id{4}},
+          session_closed{session_id{4}, {volume_id{3}, volume_id{4}}},
           chunks_reserved{reservation_id{2}, session_id{4}, store_chunk{100}, 64},
-          reaped{volume_id{3}, chunk_no{1}, chunk_no{9}, true}};
+          reaped{volume_id{3}, chunk_no{1}, chunk_no{9}, true},
+          volume_changed{id, volume_id{3}, full_policy::snapshot_first},
+          snapshot_changed{id, volume_id{3}, snapshot_number{5}, -3},
+          snapshot_held{id, volume_id{3}, snapshot_number{5}, "tag"},
+          snapshot_released{id, volume_id{3}, snapshot_number{5}, "tag"},
+          chunks_returned{reservation_id{2}, session_id{4}, store_chunk{100}, 3},
+          store_grown{5000}};
 }
 
 }  // namespace

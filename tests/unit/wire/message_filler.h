@@ -32,6 +32,7 @@ class message_filler {
   void fill(errc &v) { v = static_cast<errc>(1 + next() % 14); }
   void fill(client_role &v) { v = static_cast<client_role>(1 + next() % 2); }
   void fill(copy_fate &v) { v = static_cast<copy_fate>(1 + next() % 3); }
+  void fill(full_policy &v) { v = static_cast<full_policy>(1 + next() % 3); }
   void fill(place_kind &v) { v = static_cast<place_kind>(1 + next() % 3); }
   template <class Tag, class Rep>
   void fill(strong_id<Tag, Rep> &v) {

@@ -59,6 +59,14 @@ const char *name_of<diff_run>() {
   return "diff_run";
 }
 template <>
+const char *name_of<hold_tag>() {
+  return "hold_tag";
+}
+template <>
+const char *name_of<chunk_run>() {
+  return "chunk_run";
+}
+template <>
 const char *name_of<volume_id>() {
   return "u32";
 }
@@ -81,6 +89,7 @@ class type_lister {
   static std::string type_of(client_role) { return "role"; }
   static std::string type_of(place_kind) { return "place"; }
   static std::string type_of(copy_fate) { return "fate"; }
+  static std::string type_of(full_policy) { return "policy"; }
   template <class Tag, class Rep>
   static std::string type_of(strong_id<Tag, Rep>) {
     return sizeof(Rep) == 4 ? "u32" : "u64";
