@@ -5,6 +5,8 @@
 #include "tests/simulation/formatted_store.h"
 #include "tests/simulation/probes.h"
 
+#include <algorithm>
+
 namespace csnap::simulation {
 
 cluster::cluster(const run_options &o, const planted_bug *planted, bool verbose)
@@ -94,6 +96,11 @@ void cluster::start_server(std::size_t number) {
   setup.cache_bytes = options.cache_bytes;
   setup.on_unprovable = [this] { has_unprovable_death = true; };
   setup.on_send = [this](const wire::envelope &what) { judged->server_says(what); };
+  setup.on_takeover = [this](bool knows_sessions) { master_began(knows_sessions); };
+  if (options.audits_maps)
+    setup.on_map = [this](const wire::map &asked, const wire::map_reply &said) {
+      audit_map(*this, asked, said);
+    };
   if (bug != nullptr) bug->change(setup);
   servers[number] = std::make_unique<server_process>(w, net, election, metadata(), self, std::move(setup));
 }
@@ -110,6 +117,7 @@ void cluster::start_node(std::size_t number) {
   setup.store = store.get();
   setup.volume_bytes = volume_bytes();
   setup.reserve_chunks = options.reserve_chunks;
+  setup.maps_min = options.maps_min;
   setup.io_ends_with_process = !options.remote_data;
   if (bug != nullptr) bug->change(setup);
   nodes[number] = std::make_unique<node_process>(w, net, *judged, self, std::move(setup),
@@ -119,7 +127,14 @@ void cluster::start_node(std::size_t number) {
 void cluster::kill_node(std::size_t number) {
   if (!nodes[number] || !nodes[number]->self().alive()) return;
   if (options.remote_data || options.several_hosts) has_unprovable_death = true;
+  writer_was_killed_ = true;
   nodes[number]->self().kill();
+}
+
+void cluster::master_began(bool knows_sessions) {
+  if (!writer_was_killed_ || knows_sessions || writer_is_forgotten_) return;
+  writer_is_forgotten_ = true;
+  snapshots_before_ = judged->count.snapshots;
 }
 
 void cluster::restart_the_dead(nanoseconds within) {
@@ -143,6 +158,8 @@ void cluster::power_cut() {
   for (const auto &p : w.processes())
     if (p.get() != tool_process) p->kill();
   if (options.remote_data || options.several_hosts) has_unprovable_death = true;
+  const bool at_risk =
+      std::any_of(origins.begin(), origins.end(), [](const auto &o) { return o->has_lost_writes(); });
   const auto cut = [](disk &d) {
     const auto result = d.power_cut();
     sometimes(probe::sectors_lost, result.lost > 0);
@@ -157,6 +174,8 @@ void cluster::power_cut() {
     h->slept = 0;
   }
   judged->power_cut(w.now());
+  is_at_limit = at_risk || (writer_is_forgotten_ && judged->count.snapshots > snapshots_before_);
+  writer_was_killed_ = writer_is_forgotten_ = false;
   restart_the_dead(500 * millisecond);
 }
 
@@ -176,12 +195,15 @@ void cluster::set_faults(bool on) {
   if (has(fault::metadata_errors)) {
     metadata().faults.read_errors = some() / 4, metadata().faults.write_errors = some() / 2;
     metadata().faults.flush_errors = some() / 4;
+    if (options.aim == weather::failing_metadata)
+      metadata().faults.write_errors = static_cast<unsigned>(chance_.between(100, 1500));
   }
   if (has(fault::damage)) {  // a page says of which generation it is
     image_device device(metadata().image);
     if (const auto label = store::read_label(device)) {
       metadata().faults.stale_from = label->shape.pages_offset_bytes;
       metadata().faults.stale_reads = some();
+      metadata().faults.misdirected_reads = some();
       metadata().image.remember_versions(metadata().faults.stale_from / image_block_bytes);
     }
   }

@@ -50,6 +50,11 @@ class cluster {
   bool is_healed = false, is_ending = false;
   // Sessions whose death nobody can prove: from then on a create may be refused for ever.
   bool has_unprovable_death = false;
+  // Limits that docs/failure-modes.md names: the power failed, and a snapshot made before may read as it did not then.
+  // F11: a writer was killed, and no master that knew of it was left at the snapshot. F06: a flush of an origin had
+  // failed, and a new process could not know it. The run ends there.
+  bool is_at_limit = false;
+  void master_began(bool knows_sessions);
   std::uint64_t operations_left;
   unsigned busy_threads = 0;  // of nodes and tool, with an operation under way
 
@@ -85,6 +90,8 @@ class cluster {
   std::vector<std::unique_ptr<node_process>> old_nodes_;
   prng chance_;
   write_id last_write_ = 0;
+  bool writer_was_killed_ = false, writer_is_forgotten_ = false;
+  std::uint64_t snapshots_before_ = 0;  // it was forgotten
 };
 
 // workload.cc: what one thread of an NBD server does until the run heals.
@@ -98,6 +105,9 @@ result<> remove_snapshot(cluster &c, const std::pair<std::uint32_t, std::string>
 // damage.cc
 void damage_metadata(cluster &c, prng &chance);
 void check_damage(cluster &c);
+// audit.cc
+void audit_map(cluster &c, const wire::map &asked, const wire::map_reply &said);
+void check_mirror_of_newest_slot(cluster &c);
 // nemesis.cc
 void start_nemesis(cluster &c);
 // ending.cc: reads everything, deletes everything, ends everybody; false: not yet over.

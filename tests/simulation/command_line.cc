@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <random>
 #include <sstream>
 
@@ -20,9 +22,10 @@ struct wishes {
   unsigned jobs = 2;
   const planted_bug *bug = nullptr;
   reductions reduced;
+  std::optional<weather> only;
   bool must_find = false;
   bool planted_all = false, shrinks = true, verbose = false, checks_probes = false;
-  std::string seeds_file, only_planted;
+  std::string seeds_file, only_planted, starts_file;
   double hours = 0;
   std::size_t findings_max = 1;
 };
@@ -32,8 +35,10 @@ int usage() {
       stderr,
       "usage: simulation [--seed N] [--count N] [--jobs N] [--findings N] [--check-probes] [--no-shrink]\n"
       "                  [--must-find]\n"
-      "                  [--seeds FILE] [--hours H] [--planted NAME] [--planted-all] [--verbose]\n"
-      "                  [--without FAULT] [--nodes N] [--servers N] [--volumes N] [--threads N]\n"
+      "                  [--seeds FILE] [--hours H] [--planted NAME] [--planted-all [--starts FILE]] "
+      "[--verbose]\n"
+      "                  [--weather NAME] [--without FAULT] [--nodes N] [--servers N] [--volumes N] "
+      "[--threads N]\n"
       "                  [--operations N] [--duration-ms N]\n"
       "one seed without --count: runs it alone and tells what it is made of\n");
   return 2;
@@ -47,25 +52,24 @@ std::string arguments_of(const wishes &w, std::uint64_t seed, const reductions &
 void show(const seed_totals &t) {
   std::printf(
       "seeds %llu, replayed %llu, events %llu, operations %llu, crashes %llu, freezes %llu, power cuts %llu, "
-      "elections %llu, snapshots %llu, snapshot reads %llu, errors seen %llu",
+      "elections %llu, snapshots %llu, snapshot reads %llu, errors seen %llu, ended at a known limit %llu",
       static_cast<unsigned long long>(t.seeds), static_cast<unsigned long long>(t.replayed),
       static_cast<unsigned long long>(t.events), static_cast<unsigned long long>(t.operations),
       static_cast<unsigned long long>(t.crashes), static_cast<unsigned long long>(t.freezes),
       static_cast<unsigned long long>(t.power_cuts), static_cast<unsigned long long>(t.elections),
       static_cast<unsigned long long>(t.snapshots), static_cast<unsigned long long>(t.snapshot_reads),
-      static_cast<unsigned long long>(t.errors));
+      static_cast<unsigned long long>(t.errors), static_cast<unsigned long long>(t.limits));
 }
 
 void show(const wishes &w, const finding &f) {
   std::printf("FOUND by '%s': %s\n  seed %llu: %s\n  replay: %s\n", f.checker.c_str(), f.text.c_str(),
-              static_cast<unsigned long long>(f.seed), describe(options_of_seed(f.seed)).c_str(),
+              static_cast<unsigned long long>(f.seed), describe(w.reduced.options(f.seed)).c_str(),
               arguments_of(w, f.seed, w.reduced).c_str());
   std::fflush(stdout);
 }
 
 int run_one(const wishes &w) {
-  run_options options = options_of_seed(w.seed);
-  w.reduced.apply(options);
+  const run_options options = w.reduced.options(w.seed);
   std::printf("seed %llu: %s\n", static_cast<unsigned long long>(w.seed), describe(options).c_str());
   std::fflush(stdout);
   const verdict v = run(options, w.bug, w.verbose);
@@ -83,7 +87,7 @@ int run_one(const wishes &w) {
 int run_many(const wishes &w) {
   range_request request;
   request.first = w.seed, request.count = w.count, request.jobs = w.jobs, request.bug = w.bug;
-  request.reduced = w.reduced;
+  request.reduced = w.reduced, request.only = w.only;
   request.findings_max = w.findings_max;
   const auto began = std::chrono::steady_clock::now();
   auto said = began;
@@ -120,25 +124,42 @@ int run_many(const wishes &w) {
   return result.findings.empty() && missed == 0 ? 0 : 1;
 }
 
-// A table for docs/testing.md: name, seeds until it is found, by which checker.
+// Where each mistake was found when it was last searched from seed 1 on: NAME SEED, one a line.
+std::map<std::string, std::uint64_t> read_starts(const std::string &file) {
+  std::map<std::string, std::uint64_t> out;
+  std::ifstream in(file);
+  std::string name;
+  for (std::uint64_t seed; in >> name >> seed;) out[name] = seed;
+  return out;
+}
+
+// A table for docs/testing.md: name, seeds until it is found, by which checker. With --starts the seed that is known is
+// tried first, and all from the first one on only if that has changed.
 int run_planted(const wishes &w) {
-  std::size_t missed = 0;
+  const auto starts = read_starts(w.starts_file);
+  std::size_t missed = 0, found_count = 0;
   std::printf("| mistake | what it is | seeds | found by |\n| --- | --- | --- | --- |\n");
   for (const planted_bug &bug : planted_bugs()) {
     if (!w.only_planted.empty() && bug.name.find(w.only_planted) == std::string::npos) continue;
+    const auto known = starts.find(bug.name);
+    if (!w.starts_file.empty() && known == starts.end()) continue;
     range_request request;
-    request.first = w.seed, request.count = w.count ? w.count : 5000, request.jobs = w.jobs,
-    request.bug = &bug;
-    const range_result result = run_range(request);
+    request.jobs = w.jobs, request.bug = &bug, request.reduced = w.reduced;
+    range_result result;
+    if (known != starts.end()) request.first = known->second, result = run_range(request);
+    if (result.findings.empty()) {
+      request.first = w.seed, request.count = w.count ? w.count : 5000, request.only = w.only;
+      result = run_range(request);
+    }
     if (result.findings.empty()) ++missed;
-    const std::string seeds = result.findings.empty()
-                                  ? "not found in " + std::to_string(request.count)
-                                  : std::to_string(result.findings.front().seed - w.seed + 1);
+    else ++found_count;
+    const std::string seeds = result.findings.empty() ? "not found in " + std::to_string(request.count)
+                                                      : std::to_string(result.findings.front().seed);
     std::printf("| %s | %s | %s | %s |\n", bug.name.c_str(), bug.what.c_str(), seeds.c_str(),
                 result.findings.empty() ? "-" : result.findings.front().checker.c_str());
     std::fflush(stdout);
   }
-  std::printf("%zu mistakes were not found\n", missed);
+  std::printf("%zu mistakes were found, %zu were not\n", found_count, missed);
   return missed == 0 ? 0 : 1;
 }
 
@@ -180,6 +201,7 @@ bool parse(int count, char **arguments, wishes &w) {
     else if (name == "--seeds") w.seeds_file = text();
     else if (name == "--planted-all") w.planted_all = true;
     else if (name == "--only") w.only_planted = text();
+    else if (name == "--starts") w.starts_file = text();
     else if (name == "--nodes") w.reduced.nodes = small();
     else if (name == "--servers") w.reduced.servers = small();
     else if (name == "--volumes") w.reduced.volumes = small();
@@ -193,6 +215,11 @@ bool parse(int count, char **arguments, wishes &w) {
       std::random_device chance;
       w.seed = (std::uint64_t{chance()} << 20) + 1;
       std::printf("seeds from %llu on\n", static_cast<unsigned long long>(w.seed));
+    } else if (name == "--weather") {
+      const std::string which = text();
+      for (std::size_t n = 0; n < weather_count; ++n)
+        if (which == weather_names[n]) w.only = static_cast<weather>(n);
+      if (!w.only) return false;
     } else if (name == "--without") {
       const std::string which = text();
       bool known = false;

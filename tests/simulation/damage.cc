@@ -3,10 +3,14 @@
 // Rot on the metadata device, never on both copies of anything that has two. Whoever reads it must say so; a
 // store that is damaged may be refused, but nothing wrong may be served, and the whole metadata must read as
 // it does without the damage, or not at all (I12).
+#include "metaserver/store/block.h"
 #include "metaserver/store/offline.h"
+#include "metaserver/store/slot_blocks.h"
 #include "tests/simulation/cluster.h"
 #include "tests/simulation/formatted_store.h"
 #include "tests/simulation/probes.h"
+
+#include <array>
 
 namespace csnap::simulation {
 namespace {
@@ -17,6 +21,31 @@ std::optional<std::string> dump_of(disk_image image) {
   const auto done = store::dump_store(device, [&](std::string_view piece) { text += piece; });
   if (!done) return std::nullopt;
   return text;
+}
+
+// A block of the newest log that a later batch proves to have been complete; 0: there is none. (The last batch
+// could be the torn one of a power cut.)
+std::uint64_t some_log_block(image_device &device, const store::geometry &shape, prng &chance) {
+  const auto slots = store::read_all_slots(device, shape);
+  const store::slot *newest = slots ? store::newest_root_of(*slots) : nullptr;
+  if (newest == nullptr) return 0;
+  const store::root &root = newest->newest_root;
+  const std::uint64_t area = shape.logs_offset_bytes / store::block_bytes + root.term.node * shape.log_blocks;
+  const auto place = [&](std::uint64_t sequence) { return area + sequence % shape.log_blocks; };
+  std::uint64_t begin_of_last = root.log_sequence;
+  for (std::uint64_t s = root.log_sequence;; ++s) {
+    std::array<std::byte, store::block_bytes> bytes;
+    (void)device.read(place(s) * store::block_bytes, bytes);
+    const auto header = store::open_block(bytes, store::block_type::log, place(s), shape.store);
+    if (!header || header->term != root.term || header->sequence != s) break;
+    if (header->detail & store::log_first_of_batch) begin_of_last = s;
+  }
+  if (begin_of_last == root.log_sequence) return 0;
+  return place(root.log_sequence + chance.below(begin_of_last - root.log_sequence));
+}
+
+bool has_two_copies(const store::geometry &shape, std::uint64_t block) {
+  return block * store::block_bytes < shape.logs_offset_bytes;
 }
 
 }  // namespace
@@ -33,6 +62,9 @@ void damage_metadata(cluster &c, prng &chance) {
     sometimes(probe::slot_damaged);
     const std::uint64_t pairs = shape.node_count * store::blocks_per_slot / 2;
     block = shape.slots_offset_bytes / store::block_bytes + 2 * chance.below(pairs);  // never the mirror
+  } else if (chance.one_in(4)) {
+    block = some_log_block(device, shape, chance);
+    sometimes(probe::log_damaged, block != 0);
   } else if (!chance.one_in(16)) {
     for (int attempt = 0; attempt < 100; ++attempt) {
       block = first_page + chance.below(shape.page_count);
@@ -52,17 +84,22 @@ void damage_metadata(cluster &c, prng &chance) {
 
 void check_damage(cluster &c) {
   disk_image whole = c.metadata().image;
-  bool any_left = false;
+  image_device as_it_is(c.metadata().image);
+  const auto label = store::read_label(as_it_is);
+  bool any_left = false, any_only_copy = false;
   for (auto at = c.damage.rbegin(); at != c.damage.rend(); ++at) {
     std::vector<std::byte> now(store::block_bytes);
     whole.read(at->block * store::block_bytes, now);
     if (now != at->damaged) continue;  // written since
     whole.write(at->block * store::block_bytes, at->original, true);
     any_left = true;
+    any_only_copy = any_only_copy || (label && !has_two_copies(label->shape, at->block));
   }
   const auto wanted = dump_of(whole), got = dump_of(c.metadata().image);
   sometimes(probe::damage_was_refused, any_left && wanted && !got);
   sometimes(probe::damage_was_harmless, any_left && wanted && got);
+  if (wanted && !got && !any_only_copy)
+    c.judged->wrong("detected", "one damaged copy of two makes the store unreadable");
   if (got && wanted && *got != *wanted)
     c.judged->wrong("detected", "damaged metadata reads as something else");
 }

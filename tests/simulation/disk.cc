@@ -5,6 +5,7 @@
 #include "tests/simulation/probes.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace csnap::simulation {
 
@@ -65,6 +66,7 @@ void disk::settle(const operation_ptr &op) {
 }
 
 void disk::land_write(const operation_ptr &op, std::size_t from, std::size_t to) {
+  if (writes_until_ > 0 && --writes_until_ == 0) world_.after(0, nullptr, std::exchange(then_, nullptr));
   std::uint64_t at = op->offset + from;
   if (lies.drops_writes && chance_.one_in(40)) return;
   if (lies.misdirects && chance_.one_in(40)) {
@@ -81,6 +83,12 @@ void disk::take_read(const operation_ptr &op) {
   const bool whole = op->into.size() == image_block_bytes && op->offset % image_block_bytes == 0;
   const bool stale = (lies.stale_reads && chance_.one_in(20)) ||
                      (op->offset >= faults.stale_from && happens(faults.stale_reads));
+  if (whole && op->offset >= faults.stale_from && happens(faults.misdirected_reads)) {
+    sometimes(probe::read_misdirected);
+    const std::uint64_t away = image_block_bytes * static_cast<std::uint64_t>(chance_.between(1, 8));
+    if (op->offset + away + image_block_bytes <= image.size_bytes()) image.read(op->offset + away, op->into);
+    return;
+  }
   if (!whole || !stale) return;
   if (const std::byte *older = image.older_version(op->offset / image_block_bytes))
     std::copy_n(older, image_block_bytes, op->into.begin());
@@ -88,6 +96,7 @@ void disk::take_read(const operation_ptr &op) {
 
 disk_image::cut_result disk::power_cut() {
   ++power_cuts_;
+  has_lost_writes_ = false;
   for (const operation_ptr &op : std::exchange(in_flight_, {})) {
     if (op->is_write && !op->fails && chance_.one_in(2)) {
       sometimes(probe::power_cut_in_a_write);
@@ -176,6 +185,11 @@ result<> device::trim(std::uint64_t offset, std::uint64_t length) {
 }
 
 result<> device::flush() {
+  if (disk_.lies.flush_failures_forgotten) return flush_once();
+  return flushes_.flush([this] { return flush_once(); });
+}
+
+result<> device::flush_once() {
   ++disk_.count.flushes;
   const auto op = std::make_shared<disk::operation>();
   op->sender = &owner_;
@@ -186,6 +200,7 @@ result<> device::flush() {
     if (where.lies.flush_does_nothing) return;
     if (!op->fails) return where.image.flush(op->mark);
     // The kernel marks as clean what it could not write, and tells each open file once.
+    where.has_lost_writes_ = where.has_lost_writes_ || where.image.has_unflushed();
     where.image.forget_unflushed();
     ++where.flush_failures_;
   });

@@ -6,9 +6,11 @@
 #pragma once
 
 #include "metaserver/base/block_device.h"
+#include "metaserver/device/flush_queue.h"
 #include "tests/simulation/disk_image.h"
 #include "tests/simulation/world.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,15 +28,17 @@ struct disk_habits {
 // Of 10,000 operations each. Off when the world heals.
 struct disk_faults {
   unsigned read_errors = 0, write_errors = 0, flush_errors = 0;
-  bool no_new_blocks = false;    // thinly provisioned and full: a write to a fresh place fails
-  unsigned stale_reads = 0;      // of whole 4 KiB blocks that were written more than once
-  std::uint64_t stale_from = 0;  // only at and above this offset
+  bool no_new_blocks = false;      // thinly provisioned and full: a write to a fresh place fails
+  unsigned stale_reads = 0;        // of whole 4 KiB blocks that were written more than once
+  unsigned misdirected_reads = 0;  // of whole blocks: another block's content
+  std::uint64_t stale_from = 0;    // both only at and above this offset
 };
 
 // Planted: a disk that breaks its contract.
 struct disk_lies {
   bool flush_does_nothing = false, fua_ignored = false, drops_writes = false, misdirects = false;
   bool stale_reads = false, acknowledges_early = false, flush_errors_hidden = false;
+  bool flush_failures_forgotten = false;  // not the disk's: a flush is tried again as if none had failed
 };
 
 class disk {
@@ -49,6 +53,12 @@ class disk {
   disk_lies lies;
 
   disk_image::cut_result power_cut();
+  // Once, when the n-th write from now on has landed.
+  void after_writes(std::uint64_t n, std::function<void()> what) {
+    writes_until_ = n, then_ = std::move(what);
+  }
+  // Since the last power cut a flush failed, and what it should have made durable is still read, until the next one.
+  bool has_lost_writes() const { return has_lost_writes_; }
   const std::string &name() const { return name_; }
   // For the checkers: writes and flushes that returned an error to this process.
   struct counters {
@@ -82,6 +92,9 @@ class disk {
   prng chance_;
   std::vector<operation_ptr> in_flight_;
   std::uint64_t flush_failures_ = 0;
+  bool has_lost_writes_ = false;
+  std::uint64_t writes_until_ = 0;
+  std::function<void()> then_;
   std::uint64_t power_cuts_ = 0;
 };
 
@@ -100,9 +113,11 @@ class device final : public block_device {
  private:
   result<> bounds(std::uint64_t offset, std::uint64_t length) const;
   result<> failed(const char *what);
+  result<> flush_once();
   disk &disk_;
   process &owner_;
   std::uint64_t seen_failures_;
+  flush_queue flushes_;  // production's: a failure is for good
 };
 
 }  // namespace csnap::simulation

@@ -33,14 +33,16 @@ void election_oracle::elect_next() {
   if (queue_.empty()) return;
   waiting next = std::move(queue_.front());
   queue_.pop_front();
-  const bool predecessors_are_dead = lies || may_write_.empty();
   master_ = next.who;
   may_write_.insert(master_);
   ++elections_;
   sometimes(probe::elected_while_frozen, master_->frozen());
-  world_.after(chance_.between(0, 5) * millisecond, next.who,
-               [won = std::move(next.won), predecessors_are_dead] { won(predecessors_are_dead); });
+  world_.after(chance_.between(0, 5) * millisecond, next.who, std::move(next.won));
   watch_master();
+}
+
+bool election_oracle::are_others_gone(process &who) const {
+  return lies || (may_write_.contains(&who) && may_write_.size() == 1);
 }
 
 void election_oracle::watch_master() {

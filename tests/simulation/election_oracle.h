@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Who serves. Like `file`: a lock that is free when the process that holds it is gone. Or split: another may be
-// elected while the old master still believes in itself; then the new one is told whether a fence has proved
-// that the old one can write no more.
+// elected while the old master still believes in itself; then the new one may ask whether a fence has proved that
+// all the others can write no more.
 #pragma once
 
 #include "tests/simulation/world.h"
@@ -15,7 +15,7 @@ namespace csnap::simulation {
 
 class election_oracle {
  public:
-  using elected = std::function<void(bool predecessors_are_dead)>;  // called as an event of the process
+  using elected = std::function<void()>;  // called as an event of the process
   election_oracle(world &w, bool can_split)
       : world_(w), can_split_(can_split), chance_(w.stream("election")) {}
 
@@ -25,6 +25,9 @@ class election_oracle {
   // Split only: the next candidate is elected though the master may live.
   void elect_another();
   process *master() const { return master_; }
+  // Asked when the own term is in the store: everybody else who ever was master can write no more. With the lock of
+  // one kernel it is so from the beginning.
+  bool are_others_gone(process &who) const;
   std::uint64_t elections() const { return elections_; }
 
   bool lies = false;  // planted: says "dead" of a master that is only frozen, and elects another

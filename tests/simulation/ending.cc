@@ -144,6 +144,7 @@ void check_what_is_left(cluster &c) {
   image_device device(c.metadata().image);
   const store::check_report report = store::check_store(device);
   if (!report.ok()) return c.judged->wrong("accounting", report.errors.front());
+  check_mirror_of_newest_slot(c);
   if (report.snapshots != 0 || report.exceptions != 0 || report.chunks_owned != 0)
     return c.judged->wrong("leak", std::to_string(report.chunks_owned) + " chunks and " +
                                        std::to_string(report.exceptions) + " exceptions of " +

@@ -11,6 +11,7 @@
 //   fail-stop   after a failed write or flush nothing more is said that rests on it           I15
 //   accounting  the offline check of the metadata finds nothing                               I5, I6
 //   leak        what is deleted becomes free
+//   audit       what is said of a place is what the next master would say                     rule 1
 //   detected    damaged metadata is reported or harmless, never believed                      I12
 //   alive       when the faults are over everything that was begun ends
 //   check       a check() of the code itself

@@ -64,12 +64,23 @@ struct nemesis {
     c.restart_the_dead(some_time(2 * second));
   }
   void freeze_server() {
+    if (c.options.aim == weather::split && chance.one_in(2)) return freeze_server_at_write();
     process *p = some_server(true);
     if (p == nullptr || p->frozen()) return;
     sometimes(probe::server_frozen);
     const nanoseconds how_long = some_time(8 * second);
     freeze(*p, how_long);
     if (chance.one_in(2)) c.w.after(how_long / 2, nullptr, [this] { c.election.elect_another(); });
+  }
+  // In the middle of a takeover or a checkpoint; another is elected, and then it goes on.
+  void freeze_server_at_write() {
+    c.metadata().after_writes(static_cast<std::uint64_t>(chance.between(1, 40)), [this] {
+      process *p = c.election.master();
+      if (c.is_healed || p == nullptr || !p->alive() || p->frozen()) return;
+      sometimes(probe::server_frozen_at_write);
+      freeze(*p, some_time(second));
+      c.election.elect_another();
+    });
   }
   void freeze_node() {
     process &p = c.nodes[chance.below(c.nodes.size())]->self();
@@ -89,6 +100,45 @@ struct nemesis {
     sometimes(probe::cut_both_ways, kind == 2);
     c.w.after(some_time(4 * second), nullptr, [&c = c, a, b] { c.net.heal(a, b), c.net.heal(b, a); });
   }
+  // One node is cut off from all servers, for about as long as its lease lasts. Often the master ends, too.
+  void isolate_node() {
+    const std::string who = c.node_places[chance.below(c.node_places.size())].name;
+    const auto kind = chance.below(4);  // most often both ways
+    for (const auto &s : c.server_places) {
+      if (kind != 0) c.net.cut(who, s.name);
+      if (kind != 1) c.net.cut(s.name, who);
+    }
+    const nanoseconds lease = c.options.lease_ms * millisecond;
+    sometimes(probe::node_isolated);
+    c.w.say("%s is cut off", who.c_str());
+    c.w.after(chance.between(lease / 4, 2 * lease), nullptr, [&c = c, who] {
+      for (const auto &s : c.server_places) c.net.heal(who, s.name), c.net.heal(s.name, who);
+    });
+    if (chance.one_in(2)) return;
+    const nanoseconds until_end = chance.between(0, lease / 4);
+    if (c.has(fault::node_crash) && chance.one_in(2))  // a writer, too, and both are soon back
+      c.w.after(until_end, nullptr, [this, who] {
+        for (std::size_t n = 0; n < c.nodes.size(); ++n)
+          if (c.node_places[n].name != who) c.kill_node(n);
+        c.restart_the_dead(50 * millisecond);
+      });
+    if (c.has(fault::server_crash)) c.w.after(until_end, nullptr, [this] { crash_server(); });
+    else if (c.has(fault::failover)) c.w.after(until_end, nullptr, [this] { fail_over(); });
+  }
+  void crash_server_at_write() {
+    c.metadata().after_writes(static_cast<std::uint64_t>(chance.between(1, 40)), [this] {
+      if (c.is_healed) return;
+      sometimes(probe::server_crashed_at_write);
+      crash_server();
+    });
+  }
+  void cut_power_at_write() {
+    c.metadata().after_writes(static_cast<std::uint64_t>(chance.between(1, 60)), [this] {
+      if (c.is_healed) return;
+      sometimes(probe::power_cut_at_write);
+      c.power_cut();
+    });
+  }
   void suspend_host() {
     host &h = *c.w.hosts()[chance.below(c.w.hosts().size())];
     const nanoseconds how_long = some_time(3 * c.options.lease_ms * millisecond);
@@ -105,7 +155,11 @@ struct nemesis {
   }
   void disk_errors() {
     c.set_faults(true);
-    c.w.after(some_time(2 * second), nullptr, [&c = c] { c.set_faults(false); });
+    c.w.after(some_time(2 * second), nullptr, [this] {
+      c.set_faults(false);
+      for (std::size_t n = 0; n < c.nodes.size(); ++n)  // an administrator sees what its log says
+        if (c.nodes[n]->saw_failed_flush() && chance.one_in(2)) c.kill_node(n);
+    });
   }
 
   void one_thing() {
@@ -113,15 +167,24 @@ struct nemesis {
       fault of;
       void (nemesis::*what)();
     };
-    static constexpr kind kinds[] = {
-        {fault::server_crash, &nemesis::crash_server},   {fault::node_crash, &nemesis::crash_node},
-        {fault::server_freeze, &nemesis::freeze_server}, {fault::node_freeze, &nemesis::freeze_node},
-        {fault::network_cut, &nemesis::cut_network},     {fault::suspend, &nemesis::suspend_host},
-        {fault::wall_jump, &nemesis::jump_wall_clock},   {fault::store_errors, &nemesis::disk_errors},
-        {fault::origin_errors, &nemesis::disk_errors},   {fault::metadata_errors, &nemesis::disk_errors},
-        {fault::device_full, &nemesis::disk_errors},     {fault::connection_loss, &nemesis::lose_connections},
-        {fault::failover, &nemesis::fail_over},          {fault::damage, &nemesis::rot},
-        {fault::power_cut, &nemesis::cut_power}};
+    static constexpr kind kinds[] = {{fault::server_crash, &nemesis::crash_server},
+                                     {fault::node_crash, &nemesis::crash_node},
+                                     {fault::server_freeze, &nemesis::freeze_server},
+                                     {fault::node_freeze, &nemesis::freeze_node},
+                                     {fault::network_cut, &nemesis::cut_network},
+                                     {fault::suspend, &nemesis::suspend_host},
+                                     {fault::wall_jump, &nemesis::jump_wall_clock},
+                                     {fault::store_errors, &nemesis::disk_errors},
+                                     {fault::origin_errors, &nemesis::disk_errors},
+                                     {fault::metadata_errors, &nemesis::disk_errors},
+                                     {fault::device_full, &nemesis::disk_errors},
+                                     {fault::connection_loss, &nemesis::lose_connections},
+                                     {fault::failover, &nemesis::fail_over},
+                                     {fault::damage, &nemesis::rot},
+                                     {fault::power_cut, &nemesis::cut_power},
+                                     {fault::isolation, &nemesis::isolate_node},
+                                     {fault::server_crash_at_write, &nemesis::crash_server_at_write},
+                                     {fault::power_cut_at_write, &nemesis::cut_power_at_write}};
     std::vector<kind> on;
     for (const kind &k : kinds)
       if (c.has(k.of)) on.push_back(k);

@@ -4,6 +4,8 @@
 #include "metaserver/store/offline.h"
 #include "tests/simulation/probes.h"
 
+#include <algorithm>
+
 namespace csnap::simulation {
 
 node_process::node_process(world &w, network &net, judge &j, process &self, node_setup setup,
@@ -47,6 +49,8 @@ void node_process::begin() {
   c.machine.secret.bytes[1] = static_cast<std::byte>(self_.pid() >> 8);
   c.machine.secret.bytes[2] = std::byte{1};
   c.machine.reserve_chunks = setup_.reserve_chunks;
+  c.machine.map_cache_bytes = 0;
+  c.machine.maps_min = setup_.maps_min;
   c.machine.planted = setup_.planted_in_machine;
   c.on_change = [this] { drain_.look_again(); };
   c.on_drains = [this](std::vector<plugin::barrier_drain::drain> drains) { drain_.add(std::move(drains)); };
@@ -98,6 +102,12 @@ result<> node_process::ensure_open(volume_id id) {
   if (!v.out) v.out = std::make_unique<writer>(*this, id);
   v.is_open = true;
   return {};
+}
+
+bool node_process::saw_failed_flush() const {
+  return store_device_.first_flush_failure >= 0 ||
+         std::any_of(origins_.begin(), origins_.end(),
+                     [](const auto &o) { return o->first_flush_failure >= 0; });
 }
 
 bool node_process::leave() {

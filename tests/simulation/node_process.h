@@ -29,6 +29,7 @@ struct node_setup {
   disk *store = nullptr;
   std::uint64_t volume_bytes = 0;
   std::uint32_t reserve_chunks = 16;
+  std::size_t maps_min = 256;
   bool io_ends_with_process = true;
   bool time_is_monotonic = false;
   std::vector<std::string> planted_in_machine;
@@ -48,6 +49,7 @@ class node_process {
   std::uint32_t number() const { return setup_.number; }
   device &origin(volume_id volume) { return *origins_[volume.value - 1]; }
   plugin::chunk_store &store() { return *store_; }
+  bool saw_failed_flush() const;
 
   result<> write(volume_id volume, const std::function<result<>(plugin::origin_io &)> &op);
   // Every thread has ended: gives everything back and ends.

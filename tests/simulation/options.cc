@@ -38,7 +38,7 @@ run_options options_of_seed(std::uint64_t seed) {
   o.pause_between_tools = p.between(2, 300) * millisecond;
   o.operations_max = static_cast<unsigned>(p.between(40, 300));
   o.switch_per_mille = p.one_in(2) ? 0 : static_cast<unsigned>(p.between(1, 60));
-  for (std::size_t f = 0; f < fault_count; ++f)
+  for (std::size_t f = 0; f < fault_drawn_count; ++f)
     if (p.one_in(2)) o.faults.insert(static_cast<fault>(f));
   // These end what others would have shown; they get fewer runs.
   for (const fault f : {fault::metadata_errors, fault::damage, fault::power_cut, fault::device_full})
@@ -54,16 +54,18 @@ run_options options_of_seed(std::uint64_t seed) {
   }
   o.net.split_per_mille = static_cast<unsigned>(p.between(0, 300));
   o.disks.trim_zeroes = p.one_in(2);
+  make_weather(o, weather_of_seed(seed));
   return o;
 }
 
 std::string describe(const run_options &o) {
-  std::string out =
-      "nodes " + std::to_string(o.nodes) + ", servers " + std::to_string(o.servers) + ", volumes " +
-      std::to_string(o.volumes) + ", threads " + std::to_string(o.threads_per_node) + ", chunk " +
-      std::to_string(o.chunk_bytes) + ", sectors " + std::to_string(o.volume_sectors) + ", store chunks " +
-      std::to_string(o.store_chunks) + ", lease " + std::to_string(o.lease_ms) + " ms, barrier " +
-      std::to_string(o.barrier_ms) + " ms, " + std::to_string(o.duration / millisecond) + " ms";
+  std::string out = std::string(weather_names[static_cast<std::size_t>(o.aim)]) + ": nodes " +
+                    std::to_string(o.nodes) + ", servers " + std::to_string(o.servers) + ", volumes " +
+                    std::to_string(o.volumes) + ", threads " + std::to_string(o.threads_per_node) +
+                    ", chunk " + std::to_string(o.chunk_bytes) + ", sectors " +
+                    std::to_string(o.volume_sectors) + ", store chunks " + std::to_string(o.store_chunks) +
+                    ", lease " + std::to_string(o.lease_ms) + " ms, barrier " + std::to_string(o.barrier_ms) +
+                    " ms, " + std::to_string(o.duration / millisecond) + " ms";
   if (o.several_hosts) out += ", several hosts";
   if (o.election_can_split) out += ", election can split";
   if (!o.separate_metadata) out += ", one device";
@@ -73,7 +75,8 @@ std::string describe(const run_options &o) {
   return out;
 }
 
-void reductions::apply(run_options &o) const {
+run_options reductions::options(std::uint64_t seed) const {
+  run_options o = options_of_seed(seed);
   for (const fault f : without) o.faults.erase(f);
   if (without.contains(fault::slow_disk)) o.disks.slow_per_mille = 0;
   if (without.contains(fault::slow_network))
@@ -84,6 +87,7 @@ void reductions::apply(run_options &o) const {
   if (threads) o.threads_per_node = std::min(threads, o.threads_per_node);
   if (operations) o.operations_max = std::min(operations, o.operations_max);
   if (duration_ms) o.duration = std::min(o.duration, duration_ms * millisecond);
+  return o;
 }
 
 std::string reductions::arguments() const {

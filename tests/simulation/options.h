@@ -6,6 +6,7 @@
 
 #include "tests/simulation/disk.h"
 #include "tests/simulation/network.h"
+#include "tests/simulation/weather.h"
 
 #include <cstdint>
 #include <set>
@@ -33,15 +34,23 @@ enum class fault : std::uint8_t {
   slow_disk,
   slow_network,
   failover,
+  // From here on of certain weathers only.
+  isolation,
+  server_crash_at_write,
+  power_cut_at_write,
 };
 inline constexpr const char *fault_names[] = {
-    "server_crash",    "node_crash",  "server_freeze", "node_freeze", "power_cut",    "connection_loss",
-    "network_cut",     "suspend",     "wall_jump",     "clock_drift", "store_errors", "origin_errors",
-    "metadata_errors", "device_full", "damage",        "slow_disk",   "slow_network", "failover"};
+    "server_crash",      "node_crash",    "server_freeze",   "node_freeze", "power_cut",
+    "connection_loss",   "network_cut",   "suspend",         "wall_jump",   "clock_drift",
+    "store_errors",      "origin_errors", "metadata_errors", "device_full", "damage",
+    "slow_disk",         "slow_network",  "failover",        "isolation",   "server_crash_at_write",
+    "power_cut_at_write"};
 inline constexpr std::size_t fault_count = std::size(fault_names);
+inline constexpr std::size_t fault_drawn_count = static_cast<std::size_t>(fault::isolation);
 
 struct run_options {
   std::uint64_t seed = 0;
+  weather aim = weather::mixed;
   unsigned nodes = 2, servers = 2, volumes = 1, threads_per_node = 2;
   bool several_hosts = false;  // else all processes run under one kernel
   bool election_can_split = false;
@@ -59,6 +68,11 @@ struct run_options {
   nanoseconds pause_between_tools = 100 * millisecond;
   unsigned operations_max = 400;  // of all threads of all nodes together
   unsigned switch_per_mille = 0;
+  unsigned readers = 0;        // so many of the nodes, the last ones, never write
+  bool reads_long = false;     // a snapshot that is open is read again and again
+  bool few_snapshots = false;  // deleted soon: often there is only one
+  std::size_t maps_min = 256;  // what a client's map cache holds at least
+  bool audits_maps = false;    // what is said of places is compared with what the next master would say
   disk_habits disks;
   network_habits net;
   std::set<fault> faults;
@@ -75,7 +89,7 @@ struct reductions {
   std::set<fault> without;
   unsigned nodes = 0, servers = 0, volumes = 0, threads = 0, operations = 0;  // 0: as drawn
   std::int64_t duration_ms = 0;
-  void apply(run_options &o) const;
+  run_options options(std::uint64_t seed) const;
   std::string arguments() const;  // as given to the program
 };
 

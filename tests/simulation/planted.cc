@@ -30,6 +30,11 @@ planted_bug edge(std::string name, bool server::planted_mistakes::*which, std::s
   b.in_server = [which](server_setup &s) { s.planted.*which = true; };
   return b;
 }
+planted_bug engine_bug(std::string name, std::string what) {
+  planted_bug b{std::move(name), where::engine, std::move(what), {}, {}, {}};
+  b.in_server = [name = b.name](server_setup &s) { s.planted_in_engine = {name}; };
+  return b;
+}
 planted_bug server_bug(std::string name, bool server_setup::*which, std::string what) {
   planted_bug b{std::move(name), where::server_world, std::move(what), {}, {}, {}};
   b.in_server = [which](server_setup &s) { s.*which = true; };
@@ -71,6 +76,11 @@ std::vector<planted_bug> make_list() {
   add(core("lease_without_margin", "the server adds nothing to a lease for drift"));
   add(core("expired_not_awaited", "a create does not wait for a writer whose lease is over"));
   add(core("dead_not_flushed", "nobody flushes what a killed writer had completed"));
+  add(core("copy_after", "the last copy of a chunk counts, not the first"));
+  add(core("any_reservation", "which reservation a commit names is not looked at"));
+  add(core("reserve_before_durable", "chunks are granted before a crash cannot take that back"));
+  add(core("short_grace", "a master waits for a lease shorter than those that were granted"));
+  add(core("bitmap_in_grace", "a chunk is said to be unshared during grace"));
   add(machine("keep_bitmap", "the unshared bitmap is kept over an epoch"));
   add(machine("late_answer", "an answer of an older epoch sets its bits"));
   add(machine("no_drain", "a barrier is answered with writes in flight"));
@@ -81,12 +91,15 @@ std::vector<planted_bug> make_list() {
   add(machine("void_at_welcome", "delegations are voided at the welcome, not before the hello"));
   add(machine("no_lease_check", "the lease is always valid"));
   add(machine("lease_from_answer", "the lease is counted from the answer, not from the sending"));
+  add(machine("gone_keeps_reads", "a read of a deleted snapshot that is in flight completes"));
+  add(machine("split_mark", "a deleted snapshot ends the reads in flight, but lets others begin"));
   add(machine("client_decides", "no answer, so it was not committed"));
   using p = plugin::planted_mistakes;
   add(plugin_bug("skip_copy_out", &p::skip_copy_out, "a shared chunk is overwritten without a copy"));
   add(plugin_bug("no_flush_before_commit", &p::no_flush_before_commit,
                  "a copy is committed while in the cache"));
   add(plugin_bug("ignore_copy_error", &p::ignore_copy_error, "a copy that failed is committed all the same"));
+  add(plugin_bug("return_with_io", &p::return_with_io, "a place is given back while it is being written"));
   using e = server::planted_mistakes;
   add(edge("heard_before_durable", &e::heard_before_durable,
            "a log batch counts as durable while it is written"));
@@ -99,7 +112,23 @@ std::vector<planted_bug> make_list() {
   add(edge("failed_pages_ignored", &e::failed_pages_ignored, "a failed write or flush of pages is ignored"));
   add(edge("unproved", &e::unproved,
            "answers without reading the term again, though the election can split"));
+  add(edge("reuse_unproved", &e::reuse_unproved, "pages are used again without a look for a successor"));
   add(edge("proof_before", &e::proof_before, "a read of the term that began before the decision counts"));
+  add(engine_bug("checksum_ignored", "a block with a wrong checksum is used"));
+  add(engine_bug("address_ignored", "a block's own number is not looked at"));
+  add(engine_bug("stale_page_ok", "a page may be of another generation than its pointer says"));
+  add(engine_bug("no_flush_before_root", "a takeover's root is written before its pages are flushed"));
+  add(engine_bug("recovery_not_flushed", "a master serves before its first root is durable"));
+  add(engine_bug("reuse_before_durable", "what is freed is given out before that is durable"));
+  add(engine_bug("root_by_sequence_only",
+                 "the newest root is the one with the highest generation, of any term"));
+  add(engine_bug("tail_hides_corruption", "the log ends at the first bad block, whatever follows"));
+  add(engine_bug("split_loses_right", "a split page's right half is not entered above it"));
+  add(engine_bug("ack_before_write", "what was appended counts as durable at once"));
+  add(engine_bug("mirror_not_written", "a slot is written once, not twice"));
+  add(engine_bug("dead_areas_at_once", "pages are allocated where predecessors may still write"));
+  add(engine_bug("claims_not_compared", "two masters that claim at one time keep what both claimed"));
+  add(engine_bug("replay_first", "the logs are read before the own term is written"));
   using s = server_setup;
   add(server_bug("eof_is_death", &s::eof_is_death, "a lost connection counts as proof of death"));
   add(server_bug("death_before_io_ends", &s::death_before_io_ends,
@@ -132,6 +161,12 @@ std::vector<planted_bug> make_list() {
                "the metadata device's FUA does nothing"));
   add(disk_bug("metadata_drops_writes", &l::drops_writes, false, false, true,
                "the metadata device loses writes"));
+  planted_bug forgets{
+      "flush_failures_forgotten", where::world, "a flush is tried again as if none had failed", {}, {}, {}};
+  forgets.in_world = [](cluster &c) {
+    for (disk *each : c.all_disks()) each->lies.flush_failures_forgotten = true;
+  };
+  add(forgets);
   planted_bug swaps{
       "messages_overtake", where::world, "messages of a connection overtake each other", {}, {}, {}};
   swaps.in_world = [](cluster &c) { c.net.habits.swaps_messages = true; };

@@ -16,7 +16,7 @@ namespace csnap::simulation {
 class cluster;
 
 struct planted_bug {
-  enum class where : std::uint8_t { core, machine, plugin, edge, server_world, node_world, world };
+  enum class where : std::uint8_t { core, engine, machine, plugin, edge, server_world, node_world, world };
   std::string name;
   where in;
   std::string what;  // for people

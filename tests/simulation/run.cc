@@ -39,7 +39,7 @@ void heal(cluster &c) {
     while (p->alive() && p->frozen()) p->thaw();
   // A flush that failed is never forgotten by the process that saw it.
   for (std::size_t n = 0; n < c.nodes.size(); ++n)
-    if (c.options.has(fault::store_errors) || c.options.has(fault::origin_errors)) c.kill_node(n);
+    if (c.nodes[n]->saw_failed_flush()) c.kill_node(n);
 }
 
 void keep_alive(cluster &c) {
@@ -53,7 +53,7 @@ bool is_quiet(const cluster &c) {
 }
 
 void simulate(cluster &c) {
-  const auto stops = [&c] { return c.judged->failed(); };
+  const auto stops = [&c] { return c.judged->failed() || c.is_at_limit; };
   const auto turns_in_circles = [&c](bool goes_on) {
     if (!goes_on) c.judged->wrong("alive", "there is no end of events");
   };
@@ -112,6 +112,7 @@ verdict verdict_of(const cluster &c) {
   v.snapshot_reads = c.judged->count.snapshot_reads;
   v.snapshots = c.judged->count.snapshots;
   v.errors = c.count.errors;
+  v.is_at_limit = c.is_at_limit;
   return v;
 }
 

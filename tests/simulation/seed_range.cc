@@ -10,6 +10,7 @@
 #include <map>
 
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ std::uint64_t *counts = nullptr;
 namespace {
 
 constexpr std::uint64_t batch_seeds = 50;
-constexpr unsigned seconds_for_a_seed = 60;
+constexpr time_t seconds_for_a_seed = 60;  // of CPU time: the machine may have other work
 
 // What a child tells: in memory that it shares with its parent.
 struct report {
@@ -44,21 +45,21 @@ void add(seed_totals &to, const verdict &v) {
   to.events += v.events, to.operations += v.operations, to.crashes += v.crashes,
       to.power_cuts += v.power_cuts;
   to.elections += v.elections, to.freezes += v.freezes, to.snapshot_reads += v.snapshot_reads;
-  to.snapshots += v.snapshots, to.errors += v.errors;
+  to.snapshots += v.snapshots, to.errors += v.errors, to.limits += v.is_at_limit;
 }
 
 void add(seed_totals &to, const seed_totals &more) {
   to.seeds += more.seeds, to.voids += more.voids, to.replayed += more.replayed, to.events += more.events;
   to.operations += more.operations, to.crashes += more.crashes, to.power_cuts += more.power_cuts;
   to.elections += more.elections, to.freezes += more.freezes, to.snapshot_reads += more.snapshot_reads;
-  to.snapshots += more.snapshots, to.errors += more.errors;
+  to.snapshots += more.snapshots, to.errors += more.errors, to.limits += more.limits;
 }
 
 bool judge_seed(const range_request &request, std::uint64_t seed, report &out) {
-  run_options options = options_of_seed(seed);
-  request.reduced.apply(options);
+  const run_options options = request.reduced.options(seed);
   out.seed = seed;
-  ::alarm(seconds_for_a_seed);
+  const itimerval limit{{}, {seconds_for_a_seed, 0}};
+  ::setitimer(ITIMER_PROF, &limit, nullptr);
   verdict v = run(options, request.bug, false);
   add(out.totals, v);
   if (!v.failed() && seed % 100 == 0) {
@@ -78,7 +79,7 @@ bool judge_seed(const range_request &request, std::uint64_t seed, report &out) {
 void run_batch(const range_request &request, std::uint64_t first, std::uint64_t end, report &out) {
   probes::counts = out.probe_counts;
   for (std::uint64_t seed = first; seed < end; ++seed)
-    if (!judge_seed(request, seed, out)) break;
+    if ((!request.only || weather_of_seed(seed) == *request.only) && !judge_seed(request, seed, out)) break;
   out.is_finished = true;
   std::fflush(nullptr);
   ::_exit(0);

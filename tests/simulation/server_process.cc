@@ -27,17 +27,16 @@ void server_process::begin() {
   shape_ = label->shape;
   standby_.emplace(metadata_, shape_, setup_.address);
   net_.listen(setup_.address, {&self_, &box_, [this](pipe_ptr pipe) { accepted(std::move(pipe)); }});
-  election_.candidate(self_, [this](bool predecessors_are_dead) {
-    box_.post([this, predecessors_are_dead] { elected(predecessors_are_dead); });
-  });
+  election_.candidate(self_, [this] { box_.post([this] { elected(); }); });
 }
 
-void server_process::elected(bool predecessors_are_dead) {
+void server_process::elected() {
   store::engine_options how;
   how.node = setup_.node;
   how.cache_bytes = setup_.cache_bytes;
   how.address = setup_.address;
-  how.predecessors_dead = predecessors_are_dead;
+  how.predecessors_dead = !election_.can_split();
+  how.planted = setup_.planted_in_engine;
   auto engine = store::engine::take_over(metadata_, how);
   if (!engine) {
     sometimes(probe::takeover_failed);
@@ -54,10 +53,22 @@ void server_process::elected(bool predecessors_are_dead) {
   options.election_can_split = election_.can_split();
   options.planted_in_core = setup_.planted_in_core;
   options.planted = setup_.planted;
+  engine_ = engine->get();
+  if (setup_.on_takeover) setup_.on_takeover(!engine_->sessions().empty());
   server::server_environment &around = *this;
   server::peers &others = *this;
   master_ =
       std::make_unique<server::master>(around, std::move(*engine), metadata_, others, std::move(options));
+  if (election_.can_split()) ask_for_proof();
+}
+
+// As a fence would say it: perhaps at once, perhaps much later.
+void server_process::ask_for_proof() {
+  const bool came = election_.are_others_gone(self_);
+  sometimes(probe::predecessors_proved_dead, came);
+  if (came) return engine_->predecessors_died();
+  world_.after(chance_.between(1, 200) * millisecond, &self_,
+               [this] { box_.post([this] { ask_for_proof(); }); });
 }
 
 void server_process::stop() {
@@ -120,6 +131,8 @@ bool server_process::received(peer &from, const wire::envelope &what) {
   }
   sometimes(probe::request_sent_again,
             what.request != 0 && what.term.counter != 0 && what.term < master_->term());
+  if (const auto *m = std::get_if<wire::map>(&what.body); m && setup_.on_map)
+    maps_asked_[{from.id, what.request}] = *m;
   if (master_->handle_message(from.id, what)) return true;
   sometimes(probe::request_waited_for_room);
   waiting_for_room_.push_back(from.id);
@@ -147,6 +160,8 @@ void server_process::send(core::connection_id to, const wire::envelope &what) {
   if (found == peers_.end()) return;
   if (const auto *w = std::get_if<wire::welcome>(&what.body)) found->second->session = w->session;
   if (setup_.on_send) setup_.on_send(what);
+  if (const auto *said = std::get_if<wire::map_reply>(&what.body); said && setup_.on_map)
+    setup_.on_map(maps_asked_.at({to, what.request}), *said);
   if (what.request == 0) world_.say("%s says %s", self_.name().c_str(), wire::message_name(what.body));
   found->second->pipe->send(wire::encode_frame(what));
 }

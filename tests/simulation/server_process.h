@@ -26,14 +26,16 @@ struct server_setup {
   std::string address;
   std::uint32_t node = 0;
   std::size_t cache_bytes = 1;
-  std::vector<std::string> planted_in_core;
+  std::vector<std::string> planted_in_core, planted_in_engine;
   server::planted_mistakes planted;
   bool eof_is_death = false;          // planted: a lost connection counts as proof
   bool pid_is_enough = false;         // planted: a process with the same pid of another boot is the same
   bool death_before_io_ends = false;  // planted: a killed process counts as gone with I/O in flight
   bool time_is_wall_clock = false;    // planted
-  std::function<void(const wire::envelope &)> on_send;  // for the checkers
-  std::function<void()> on_unprovable;                  // a session was opened whose end nobody can prove
+  std::function<void(const wire::envelope &)> on_send;                     // for the checkers
+  std::function<void(const wire::map &, const wire::map_reply &)> on_map;  // may be empty
+  std::function<void(bool knows_sessions)> on_takeover;
+  std::function<void()> on_unprovable;  // a session was opened whose end nobody can prove
 };
 
 class server_process final : server::peers, server::server_environment {
@@ -58,7 +60,8 @@ class server_process final : server::peers, server::server_environment {
   using peer_ptr = std::shared_ptr<peer>;
 
   void begin();
-  void elected(bool predecessors_are_dead);
+  void elected();
+  void ask_for_proof();
   void accepted(pipe_ptr pipe);
   void work_off(const peer_ptr &from);
   bool received(peer &from, const wire::envelope &what);
@@ -96,6 +99,7 @@ class server_process final : server::peers, server::server_environment {
   std::uint64_t timer_number_ = 0;
   std::map<core::connection_id, peer_ptr> peers_;
   std::deque<core::connection_id> waiting_for_room_;
+  std::map<std::pair<core::connection_id, std::uint64_t>, wire::map> maps_asked_;
   core::connection_id last_connection_;
   std::map<session_id, std::uint64_t> watched_;
   std::uint64_t last_watch_ = 0;
@@ -103,6 +107,7 @@ class server_process final : server::peers, server::server_environment {
   store::geometry shape_;
   std::optional<server::standby> standby_;
   std::unique_ptr<server::master> master_;
+  store::engine *engine_ = nullptr;  // the master's
   bool stopping_ = false;
 };
 

@@ -34,8 +34,7 @@ reductions shrink(std::uint64_t seed, const planted_bug *bug, const reductions &
   };
   for (bool better = true; better;) {
     better = false;
-    run_options now = options_of_seed(seed);
-    best.apply(now);
+    const run_options now = best.options(seed);
     for (const fault f : now.faults) {
       reductions candidate = best;
       candidate.without.insert(f);

@@ -146,7 +146,8 @@ void start_tools(cluster &c) {
         for (const auto &[key, known] : c.judged->names)
           if (!known.busy && known.exists == judge::existence::yes) idle.push_back(key);
         std::string made;
-        const auto kind = chance.below(10);
+        const auto drawn = chance.below(10);
+        const auto kind = c.options.few_snapshots && !idle.empty() && drawn < 4 ? 5 : drawn;
         if (idle.empty() || kind < 5) (void)make_snapshot(c, chance, chance.one_in(2), &made);
         else if (kind < 8) (void)remove_snapshot(c, chance.pick(idle));
         else if (kind < 9) rename_one(c, chance, chance.pick(idle), ++renames);

@@ -42,7 +42,8 @@ struct thread {
   void explain(const char *what, const error &why, bool may_be_gone) {
     ++c.count.errors;
     const bool io = c.options.has(fault::origin_errors) || c.options.has(fault::store_errors) ||
-                    c.options.has(fault::device_full);
+                    c.options.has(fault::device_full) ||
+                    (c.options.has(fault::metadata_errors) && !c.options.separate_metadata);
     switch (why.code) {
       case errc::io: sometimes(probe::io_error_seen); break;
       case errc::no_space: sometimes(probe::no_space_seen); return;
@@ -139,7 +140,13 @@ struct thread {
     if (!opened) return explain("opening a snapshot", opened.error(), was_moving || may_be_gone(which));
     plugin::snapshot_io io({opened->id, opened->number, opened->size_bytes}, node.origin(which.volume),
                            node.store(), node.client());
+    const nanoseconds lease = c.options.lease_ms * millisecond;
+    const nanoseconds until = c.options.reads_long ? c.w.now() + chance.between(0, 3 * lease) : 0;
     for (auto rounds = chance.between(1, 3); rounds > 0 && !c.judged->failed(); --rounds) {
+      if (until > c.w.now() && !c.is_healed) {
+        ++rounds;
+        c.w.sleep(chance.between(0, lease / 50));
+      }
       const auto where = some_range(chance.one_in(2));
       std::vector<std::byte> bytes(where.count * sector_bytes);
       const auto done = io.read(where.first * sector_bytes, bytes);
@@ -207,8 +214,10 @@ struct thread {
       }
   }
 
+  bool only_reads() const { return node.number() > c.options.nodes - c.options.readers; }
+
   void some_operation() {
-    const auto kind = chance.below(20);
+    const auto kind = only_reads() ? 10 + chance.below(10) : chance.below(20);
     if (kind < 10) write();
     else if (kind < 13) read();
     else if (kind < 15) flush();

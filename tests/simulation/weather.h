@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a run aims at. Half of the seeds draw everything alike; each of the others makes a few rare things meet,
+// that seldom do by chance: a long read over a cut link and a takeover, a crash at a certain write, ...
+#pragma once
+
+#include "tests/simulation/prng.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
+namespace csnap::simulation {
+
+struct run_options;
+
+enum class weather : std::uint8_t {
+  mixed,
+  isolation,         // a reader is cut off while others write, and servers end
+  tiny_store,        // writers are cut off and come back, and every store chunk is soon used again
+  failing_metadata,  // writes and flushes of the metadata fail, and servers end at a certain write
+  power_at_write,    // the power fails at a certain write of the metadata
+  killed_writers,    // and the power fails after the next snapshot
+  rot,               // one copy of a block is damaged, and servers end
+  split,             // masters that do not know that they are not
+};
+inline constexpr const char *weather_names[] = {
+    "mixed",          "isolation",      "tiny_store", "failing_metadata",
+    "power_at_write", "killed_writers", "rot",        "split"};
+inline constexpr std::size_t weather_count = std::size(weather_names);
+
+weather weather_of_seed(std::uint64_t seed);
+// Changes what was drawn for a mixed run.
+void make_weather(run_options &o, weather what);
+
+}  // namespace csnap::simulation
