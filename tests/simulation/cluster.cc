@@ -96,7 +96,6 @@ void cluster::start_server(std::size_t number) {
   setup.cache_bytes = options.cache_bytes;
   setup.on_unprovable = [this] { has_unprovable_death = true; };
   setup.on_send = [this](const wire::envelope &what) { judged->server_says(what); };
-  setup.on_takeover = [this](bool knows_sessions) { master_began(knows_sessions); };
   if (options.audits_maps)
     setup.on_map = [this](const wire::map &asked, const wire::map_reply &said) {
       audit_map(*this, asked, said);
@@ -127,14 +126,7 @@ void cluster::start_node(std::size_t number) {
 void cluster::kill_node(std::size_t number) {
   if (!nodes[number] || !nodes[number]->self().alive()) return;
   if (options.remote_data || options.several_hosts) has_unprovable_death = true;
-  writer_was_killed_ = true;
   nodes[number]->self().kill();
-}
-
-void cluster::master_began(bool knows_sessions) {
-  if (!writer_was_killed_ || knows_sessions || writer_is_forgotten_) return;
-  writer_is_forgotten_ = true;
-  snapshots_before_ = judged->count.snapshots;
 }
 
 void cluster::restart_the_dead(nanoseconds within) {
@@ -174,8 +166,7 @@ void cluster::power_cut() {
     h->slept = 0;
   }
   judged->power_cut(w.now());
-  is_at_limit = at_risk || (writer_is_forgotten_ && judged->count.snapshots > snapshots_before_);
-  writer_was_killed_ = writer_is_forgotten_ = false;
+  is_at_limit = at_risk;
   restart_the_dead(500 * millisecond);
 }
 

@@ -50,11 +50,9 @@ class cluster {
   bool is_healed = false, is_ending = false;
   // Sessions whose death nobody can prove: from then on a create may be refused for ever.
   bool has_unprovable_death = false;
-  // Limits that docs/failure-modes.md names: the power failed, and a snapshot made before may read as it did not then.
-  // F11: a writer was killed, and no master that knew of it was left at the snapshot. F06: a flush of an origin had
-  // failed, and a new process could not know it. The run ends there.
+  // The limit that docs/failure-modes.md names (F06): the power failed after a flush of an origin had failed, and a
+  // new process could not know it; a snapshot made before may read as it did not then. The run ends there.
   bool is_at_limit = false;
-  void master_began(bool knows_sessions);
   std::uint64_t operations_left;
   unsigned busy_threads = 0;  // of nodes and tool, with an operation under way
 
@@ -90,8 +88,6 @@ class cluster {
   std::vector<std::unique_ptr<node_process>> old_nodes_;
   prng chance_;
   write_id last_write_ = 0;
-  bool writer_was_killed_ = false, writer_is_forgotten_ = false;
-  std::uint64_t snapshots_before_ = 0;  // it was forgotten
 };
 
 // workload.cc: what one thread of an NBD server does until the run heals.

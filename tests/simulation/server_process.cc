@@ -54,7 +54,6 @@ void server_process::elected() {
   options.planted_in_core = setup_.planted_in_core;
   options.planted = setup_.planted;
   engine_ = engine->get();
-  if (setup_.on_takeover) setup_.on_takeover(!engine_->sessions().empty());
   server::server_environment &around = *this;
   server::peers &others = *this;
   master_ =

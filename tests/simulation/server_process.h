@@ -34,7 +34,6 @@ struct server_setup {
   bool time_is_wall_clock = false;    // planted
   std::function<void(const wire::envelope &)> on_send;                     // for the checkers
   std::function<void(const wire::map &, const wire::map_reply &)> on_map;  // may be empty
-  std::function<void(bool knows_sessions)> on_takeover;
   std::function<void()> on_unprovable;  // a session was opened whose end nobody can prove
 };
 
