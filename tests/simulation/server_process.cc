@@ -212,9 +212,9 @@ void server_process::run(server::worker who, std::function<void()> job, std::fun
 
 namespace {
 
-process *find_process(world &w, const host &where, std::uint32_t pid, std::uint64_t started) {
+process *find_process(world &w, const host &machine, std::uint32_t pid, std::uint64_t started) {
   for (const auto &p : w.processes())
-    if (&p->where() == &where && p->pid() == pid && p->started() == started && !p->gone()) return p.get();
+    if (&p->where() == &machine && p->pid() == pid && p->started() == started && !p->gone()) return p.get();
   return nullptr;
 }
 
