@@ -37,12 +37,13 @@ void heal(cluster &c) {
   c.set_faults(false);
   for (const auto &p : c.w.processes())
     while (p->alive() && p->frozen()) p->thaw();
-  // A flush that failed is never forgotten by the process that saw it.
-  for (std::size_t n = 0; n < c.nodes.size(); ++n)
-    if (c.nodes[n]->saw_failed_flush()) c.kill_node(n);
 }
 
+// As those do who run a cluster. A flush that failed is never forgotten by the process that saw it, and one that had
+// begun before the faults were over may fail after that.
 void keep_alive(cluster &c) {
+  for (std::size_t n = 0; n < c.nodes.size(); ++n)
+    if (c.nodes[n]->saw_failed_flush()) c.kill_node(n);
   c.restart_the_dead(20 * millisecond);
   if (!c.is_ending) c.w.after(100 * millisecond, nullptr, [&c] { keep_alive(c); });
 }
