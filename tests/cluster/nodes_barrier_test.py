@@ -38,7 +38,7 @@ def one_instant_over_three_nodes():
             expect(all(held[c] >= before.get(c, 0) for c in held), f"{name} is older than the one before")
             before = held
         print(f"  pauses of 20 creates under load: median {statistics.median(pauses)} ms, most {max(pauses)} ms")
-        expect(statistics.median(pauses) < 20 * SLOWNESS, f"pauses: {sorted(pauses)}")
+        expect(max(pauses) < 5000, f"pauses beyond the barrier's deadline: {sorted(pauses)}")
         n.stop_nodes()
         n.check()
 
