@@ -111,9 +111,9 @@ void instance::open_probe(const std::string &address) {
   events.pinged = [this](term_id term) {
     input([&](master_search &s, boottime_ms now) { s.answered(term, now); });
   };
-  events.refused = [this, address](term_id term, const std::string &hint) {
+  events.refused = [this, address](const std::string &hint) {
     probe_trouble_ = address + " is not the master";
-    input([&](master_search &s, boottime_ms now) { s.refused(term, hint, now); });
+    input([&](master_search &s, boottime_ms now) { s.refused(hint, now); });
   };
   events.welcomed = [this, address, failed](const unique_id &store, term_id term) {
     const bool is_ours = !store_ || *store_ == store || options_.device.empty();

@@ -112,11 +112,10 @@ void master_search::answered(term_id term, boottime_ms now) {
   candidates_.clear();
 }
 
-void master_search::refused(term_id term, const std::string &hint, boottime_ms now) {
+void master_search::refused(const std::string &hint, boottime_ms now) {
   if (phase_ == phase::living) return lost(now);
   if (phase_ != phase::probing) return;
   orders_.emplace_back(std::in_place_type<hang_up>);
-  highest_ = std::max(highest_, term);
   if (!hint.empty() && ++hints_ <= hints_per_round_max) candidates_.push_front(hint);
   go_on(now);
 }

@@ -54,8 +54,9 @@ class master_search {
   // A source's whole knowledge, best first, asked for or not. Empty: it knows of no master.
   void heard(std::size_t source, std::vector<master_at> candidates, boottime_ms now);
   void answered(term_id term, boottime_ms now);
-  // Not the master; its word where the master is may be empty.
-  void refused(term_id term, const std::string &hint, boottime_ms now);
+  // Not the master; its word where the master is may be empty. It does not say of which store it is, so its term counts
+  // for nothing.
+  void refused(const std::string &hint, boottime_ms now);
   void failed(boottime_ms now);
 
   std::vector<order> take_orders() { return std::exchange(orders_, {}); }

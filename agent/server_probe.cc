@@ -36,7 +36,7 @@ void server_probe::ping() {
 void server_probe::received(const wire::envelope &what) {
   const auto *no = std::get_if<wire::failed>(&what.body);
   if (no != nullptr && (no->code == errc::not_master || no->code == errc::shutting_down))
-    return events_.refused(what.term, no->address);
+    return events_.refused(no->address);
   if (is_welcome_) return events_.pinged(what.term);
   const auto *yes = std::get_if<wire::welcome>(&what.body);
   if (yes == nullptr)

@@ -17,7 +17,7 @@ class server_probe {
   struct events {
     std::function<void(const unique_id &store, term_id)> welcomed;
     std::function<void(term_id)> pinged;
-    std::function<void(term_id, const std::string &hint)> refused;
+    std::function<void(const std::string &hint)> refused;
     std::function<void(const error &)> failed;
   };
   server_probe(boost::asio::io_context &io, const client::endpoint &where, events e);

@@ -10,9 +10,9 @@ namespace csnap::plugin {
 
 // One line for each key: bash completion looks for "key=" at the begin of a line.
 const char *const config_help =
-    "server=<ENDPOINT>[,...]  metadata servers, one of them the master: unix:PATH or tcp:HOST:PORT\n"
+    "server=<ENDPOINT>[,...]  metadata servers, one the master: unix:PATH or tcp:HOST:PORT\n"
     "agent=unix:<PATH>        or: this node's csnap-agent, which finds the master\n"
-    "instance=<NAME>          the agent's name for the store (default: found by the store itself)\n"
+    "instance=<NAME>          the agent's name for the store (default: found by its id)\n"
     "store=<DEVICE>           (required) data device of the snapshot store\n"
     "device.<NAME>=<DEVICE>   device of volume NAME on this node (default: as formatted)\n"
     "timeout=<SECONDS>        give up waiting for the server (default 0: never)\n"

@@ -15,6 +15,7 @@ namespace csnap::core {
 namespace {
 
 constexpr std::int64_t return_wait_ms = 500;  // for those who were asked to give chunks back
+constexpr std::int64_t ask_again_ms = 1000;   // what was in use then may be idle now
 constexpr std::uint64_t high_percent = 80, critical_percent = 95;
 constexpr std::uint64_t quiet_percent = 2;  // below a watermark before it can be crossed again
 
@@ -101,8 +102,10 @@ void server_core::impl::make_room() {
                                                          [&](const auto &w) { return can_serve(w); });
   if (waiting.empty()) room_.is_full = false;
   if (!is_stuck || !engine_.has_room()) return;
-  if (!room_.has_called_back) call_back_reservations();
+  if (!room_.has_called_back || now_ >= room_.ask_again_at) call_back_reservations();
   if ((room_.awaits_answers() && now_ < room_.answers_until) || room_is_coming()) return;
+  // Who is not back yet may have chunks to give; a snapshot that was given up does not come back.
+  if (in_grace_) return;
   room_.is_full = true;
   const bool is_wanted = std::any_of(waiting.begin(), waiting.end(), [&](const waiting_request &w) {
     return policy_of(w.volume) == full_policy::origin_first;
@@ -114,6 +117,7 @@ void server_core::impl::call_back_reservations() {
   room_.has_called_back = true;
   room_.await_nobody();
   room_.answers_until.value = now_.value + return_wait_ms;
+  room_.ask_again_at.value = room_.answers_until.value + ask_again_ms;
   for (const auto &[id, s] : sessions_.all()) {
     if (!s.reachable() || s.chunks_reserved == 0) continue;
     room_.await(id);
@@ -186,7 +190,9 @@ void server_core::impl::return_run(session &s, const wire::chunk_run &run) {
     const std::uint64_t begin = at;
     while (at < end && is_reserved(at)) ++at;
     const auto count = static_cast<std::uint32_t>(at - begin);
-    // What cannot be recorded stays the session's, and comes back at its end.
+    // What cannot be recorded stays the session's, and comes back at its end. A reservation full of holes makes more
+    // records than one message may.
+    if (!engine_.has_room()) return;
     if (!append(store::chunks_returned{run.reservation, s.id, store_chunk{begin}, count})) return;
     s.chunks_reserved -= count;
   }

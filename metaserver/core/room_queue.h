@@ -41,7 +41,7 @@ class room_queue {
 
   // ---- unused reservations called back ----
   bool has_called_back = false;  // since room last came, or somebody came who may have some
-  boottime_ms answers_until;
+  boottime_ms answers_until, ask_again_at;
   void await(session_id session) { asked_.insert(session); }
   void answered(session_id session) { asked_.erase(session); }
   void await_nobody() { asked_.clear(); }

@@ -198,7 +198,8 @@ boottime_ms server_core::impl::next_tick() const {
   if (has_chores()) return now_;
   boottime_ms next{now_.value + idle_ms};
   if (in_grace_) next = std::min(next, grace_end_);
-  if (room_.awaits_answers()) next = std::min(next, room_.answers_until);
+  if (room_.awaits_answers() && now_ < room_.answers_until) next = std::min(next, room_.answers_until);
+  else if (!room_.is_empty() && now_ < room_.ask_again_at) next = std::min(next, room_.ask_again_at);
   return barriers_.next_deadline(sessions_.next_expiry(next));
 }
 

@@ -213,6 +213,7 @@ void corosync_election::membership::lost_corosync() {
 }
 
 void corosync_election::membership::beat() {
+  if (cpg_ == 0) return;  // was due already when the group was left
   byte_writer alive;
   alive.u8(static_cast<std::uint8_t>(word::alive));
   say(alive);

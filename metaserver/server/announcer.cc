@@ -40,8 +40,9 @@ void announcer::say() {
 
 void announcer::say_later() {
   retry_.expires_after(std::chrono::seconds(1));
-  retry_.async_wait([this](const boost::system::error_code &cancelled) {
-    if (!cancelled) say();
+  // A wait that is over cannot be cancelled any more: its handler may run when this object is gone.
+  retry_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](const boost::system::error_code &cancelled) {
+    if (!cancelled && !alive.expired()) say();
   });
 }
 

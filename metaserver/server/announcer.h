@@ -31,6 +31,7 @@ class announcer {
   std::shared_ptr<client::agent_stream> stream_;
   boost::asio::steady_timer retry_;
   bool has_complained_ = false;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace csnap::server

@@ -3,7 +3,6 @@
 
 #include "metaserver/server/log.h"
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
@@ -89,6 +88,7 @@ error failed_at(const client::endpoint &where, const error_code &why) {
 
 http_listener::http_listener(asio::io_context &io, find_page find)
     : acceptor_(io),
+      retry_(io),
       find_(std::make_shared<find_page>(std::move(find))),
       open_count_(std::make_shared<std::size_t>(0)) {}
 
@@ -123,7 +123,12 @@ void http_listener::accept_next() {
     // Beyond the limit a connection is closed at once: monitoring comes again, clients of the store come first.
     if (!failed && *open_count_ < connections_max)
       std::make_shared<http_connection>(std::move(peer), find_, open_count_)->start();
-    accept_next();
+    if (!failed) return accept_next();
+    // Out of descriptors or memory: those who wait in the backlog wait.
+    retry_.expires_after(std::chrono::milliseconds(500));
+    retry_.async_wait([this](const error_code &cancelled) {
+      if (!cancelled) accept_next();
+    });
   });
 }
 

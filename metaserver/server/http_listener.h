@@ -8,6 +8,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -48,6 +49,7 @@ class http_listener {
   void accept_next();
 
   boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::steady_timer retry_;
   boost::asio::ip::tcp::endpoint address_;
   std::shared_ptr<find_page> find_;          // shared with the connections, which may outlive this
   std::shared_ptr<std::size_t> open_count_;  // the same

@@ -12,8 +12,6 @@ namespace {
 
 using sessions = std::vector<core::session_status>;
 
-bool is_alive(const core::session_status &s) { return s.connected && !s.expired; }
-
 sessions expired_of(const sessions &all, const std::string &node) {
   sessions out;
   std::copy_if(all.begin(), all.end(), std::back_inserter(out),
@@ -21,13 +19,14 @@ sessions expired_of(const sessions &all, const std::string &node) {
   return out;
 }
 
-// A node with one client that answers is no dead node: its silent client is waited for.
+// A node with one client that has a lease is no dead node, also when its connection is lost for a moment: its silent
+// client is waited for.
 std::set<std::string> silent_nodes(const sessions &all) {
   std::set<std::string> silent;
   for (const auto &s : all)
     if (s.expired) silent.insert(s.node);
   for (const auto &s : all)
-    if (is_alive(s)) silent.erase(s.node);
+    if (!s.expired) silent.erase(s.node);
   return silent;
 }
 
@@ -84,7 +83,7 @@ void node_proof::give_up_by_time(const sessions &all, std::int64_t now_ms) {
 result<> node_proof::confirm(const std::string &node, const sessions &all) {
   std::vector<session_id> dead;
   for (const auto &s : all) {
-    if (s.node != node || is_alive(s)) continue;
+    if (s.node != node || (s.connected && !s.expired)) continue;
     if (!s.expired)
       return fail(errc::busy, "session " + std::to_string(s.id.value) + " of " + node +
                                   " still has a lease: try again when it has run out");

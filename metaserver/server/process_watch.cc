@@ -42,6 +42,7 @@ void trust_only_visible_process(wire::hello &said, const unique_id &own_boot) {
 void process_watch::watch(const core::watch_process &whom) {
   const bool of_another_kernel = whom.boot != own_boot_;
   if (of_another_kernel && !one_host_) return;
+  unwatch(whom.session);
   const auto entry = std::make_shared<watched>(io_);
   watched_[whom.session] = entry;
   const auto is_dead = [&] {
@@ -64,6 +65,15 @@ void process_watch::watch(const core::watch_process &whom) {
                           [this, session = whom.session, entry](const boost::system::error_code &failed) {
                             if (!failed) report(session, entry);
                           });
+}
+
+// The wait holds the entry: without the close the descriptor would stay as long as the process lives.
+void process_watch::unwatch(session_id session) {
+  const auto found = watched_.find(session);
+  if (found == watched_.end()) return;
+  boost::system::error_code ignored;
+  (void)found->second->pidfd.close(ignored);
+  watched_.erase(found);
 }
 
 void process_watch::report(session_id session, const std::shared_ptr<watched> &entry) {

@@ -39,7 +39,7 @@ class process_watch {
 
   // Only for processes that were believed. Reports from the io_context, never from within this call.
   void watch(const core::watch_process &whom);
-  void unwatch(session_id session) { watched_.erase(session); }
+  void unwatch(session_id session);
 
  private:
   struct watched {

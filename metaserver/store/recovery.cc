@@ -34,6 +34,9 @@ result<recovered> recover(block_device &device, const geometry &shape, const std
   };
   if (auto done = read_log(device, shape, out.newest, replay, planted); !done) return done.error();
   const geometry &now = out.state->shape;
+  // A standby opened the device before it was enlarged.
+  if (!now.separate_metadata && device.size_bytes() < now.chunks_end_bytes())
+    if (auto done = device.measure(); !done) return done.error();
   if (!now.separate_metadata && device.size_bytes() < now.chunks_end_bytes())
     return fail(errc::corrupt, "the store was enlarged to " + std::to_string(now.chunks_end_bytes()) +
                                    " bytes, found a device of " + std::to_string(device.size_bytes()));

@@ -181,16 +181,28 @@ TEST_CASE("master_search: a standby's hint is followed, a few times") {
   s.says(1, {});
   s.says(2, {{{}, "standby"}});
   (void)s.orders();
-  s.search.refused({5, 0}, "b", s.now);
+  s.search.refused("b", s.now);
   CHECK(s.orders() == words{"hang up", "b"});
-  s.search.refused({5, 0}, "standby", s.now);  // each says that the other is
+  s.search.refused("standby", s.now);  // each says that the other is
   CHECK(s.orders() == words{"hang up"});
   s.wait(1000);
   (void)s.orders();
   s.says(0, {});
   s.says(1, {{{5, 0}, "h0"}});
-  for (int i = 1; i < 20; ++i) s.search.refused({5, 0}, "h" + std::to_string(i), s.now);
+  for (int i = 1; i < 20; ++i) s.search.refused("h" + std::to_string(i), s.now);
   CHECK(s.orders().size() < 15);
+}
+
+TEST_CASE("master_search: who refuses may be of another store: its term hides no master") {
+  stage s;
+  s.search.tick(s.now);
+  s.says(0, {});
+  s.says(1, {{{8, 0}, "a"}});
+  (void)s.orders();
+  s.search.refused("a", s.now);
+  (void)s.orders();
+  s.search.answered({8, 0}, s.now);
+  CHECK(s.orders().empty());  // it is not hung up
 }
 
 TEST_CASE("master_search: an announcement is believed at once, also over a master that seems to live") {

@@ -81,6 +81,9 @@ TEST_CASE("node-proof: who is not fenced") {
   SECTION("a node with another client that answers") {
     f.sessions = {session_of(1, "n1", false, true), session_of(2, "n1", true, false)};
   }
+  SECTION("a node with another client that has lost its connection for a moment") {
+    f.sessions = {session_of(1, "n1", false, true), session_of(2, "n1", false, false)};
+  }
   SECTION("a node whose lease still runs") { f.sessions = {session_of(1, "n1", false, false)}; }
   SECTION("this very node") { f.sessions = {session_of(1, "self", false, true)}; }
   f.look(proof, 1000);
