@@ -109,7 +109,9 @@ void server_process::ended() {
   int status = 0;
   (void)::waitpid(pid_, &status, 0);
   pid_ = 0;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+  // SIGTERM ends it before it can catch it, when it has hardly begun.
+  const bool was_told = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+  if (was_told || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
     state_ = "stopped";
     return log(urgency::info, "instance " + instance_ + ": server stopped");
   }
