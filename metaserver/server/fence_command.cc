@@ -66,8 +66,11 @@ void fence_command::ended(const std::string &node, int status, const std::functi
     log(log_level::warning, "node " + node + " is fenced");
     return fenced();
   }
-  log(log_level::failure, "the fence command failed for node " + node + " (status " + std::to_string(status) +
-                              "): nothing of that node is given away");
+  const std::string how = WIFEXITED(status)     ? "exit status " + std::to_string(WEXITSTATUS(status))
+                          : WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                                : "its end was not seen";
+  log(log_level::failure,
+      "the fence command failed for node " + node + " (" + how + "): nothing of that node is given away");
 }
 
 }  // namespace csnap::server
