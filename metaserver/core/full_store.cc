@@ -5,6 +5,7 @@
 // back, what is being deleted is waited for, and, for a volume of which the origin comes first, a snapshot of
 // such volumes is given up - deleted like any other (rule 14), so that its readers fail and never read other
 // data. A write can go on only with chunks that the reaper freed, and that is after the record is durable.
+#include "metaserver/base/check.h"
 #include "metaserver/core/server_impl.h"
 
 #include <algorithm>
