@@ -88,9 +88,10 @@ result<std::vector<reserved_chunk>> runtime_client::take_reserved(volume_id volu
   };
   constexpr std::chrono::milliseconds a_moment{200};  // some round trips
   const bool is_sooner = briefly && (timeout_.count() == 0 || a_moment < timeout_);
+  client::chunk_wait wait;
   auto taken = runtime_.wait_until<attempt>(is_sooner ? a_moment : timeout_,
                                             [&](client_machine &m, boottime_ms) -> std::optional<attempt> {
-                                              auto some = m.take_reserved(volume, wanted);
+                                              auto some = m.take_reserved(volume, wanted, wait);
                                               if (some && some->empty()) return std::nullopt;
                                               return attempt{std::move(some)};
                                             });

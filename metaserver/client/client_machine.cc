@@ -152,10 +152,12 @@ void client_machine::drained(barrier_id barrier) {
 
 // ---- copy-out ----
 
-result<std::vector<reserved_chunk>> client_machine::take_reserved(volume_id volume, std::uint32_t wanted) {
+result<std::vector<reserved_chunk>> client_machine::take_reserved(volume_id volume, std::uint32_t wanted,
+                                                                  chunk_wait &wait) {
   check(wanted > 0, "no chunk wanted");
+  if (!wait.questions_before) wait.questions_before = impl_->pool.questions_asked();
   auto out = impl_->pool.take(wanted);
-  if (out.empty() && impl_->pool.take_no_space(volume))
+  if (out.empty() && impl_->pool.is_full_since(volume, *wait.questions_before))
     return fail(errc::no_space, "the snapshot store is full");
   if (impl_->leaving) return out;
   if (auto question = impl_->pool.ask(volume, wanted, out.empty()))

@@ -59,6 +59,11 @@ struct reserved_chunk {
   reservation_id reservation;
   store_chunk place;
 };
+// One write that waits for such chunks, from its first take_reserved() to its last. That the store is full is true of
+// it only if the server said so to a question of that time: an older answer may be about a store that has room again.
+struct chunk_wait {
+  std::optional<std::uint64_t> questions_before;  // set by the first call
+};
 
 struct read_place {
   wire::place_kind kind = wire::place_kind::origin;
@@ -127,7 +132,7 @@ class client_machine {
   // Up to `wanted` reserved chunks, contiguous if at all possible; fewer (or none) when the pool is low: more
   // have been asked for, wait for changes(). When the store is full, what happens is the volume's policy: the
   // server gives room, or lets the request wait, or says no_space (error, when the pool is empty).
-  result<std::vector<reserved_chunk>> take_reserved(volume_id volume, std::uint32_t wanted);
+  result<std::vector<reserved_chunk>> take_reserved(volume_id volume, std::uint32_t wanted, chunk_wait &wait);
   // Chunks whose copy was never named in a commit: they are this session's to use again.
   void return_unused(std::span<const reserved_chunk> chunks);
   // The copies are durable on the store. Answer: committed (already worked in: bits are set if the epoch is

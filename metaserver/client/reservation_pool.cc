@@ -44,14 +44,15 @@ std::optional<wire::reserve> reservation_pool::ask(volume_id volume, std::uint32
   question &q = questions_[volume];
   if (q.is_asked || (is_needed ? q.held_until : q.ahead_held_until) != not_held) return std::nullopt;
   q.is_asked = true;
+  q.number = ++questions_asked_;
   q.wanted = wanted;
   return wire::reserve{std::clamp<std::uint32_t>(wanted, reserve_chunks_, wire::reserve_chunks_max), newest_,
                        volume, is_needed};
 }
 
-bool reservation_pool::take_no_space(volume_id volume) {
+bool reservation_pool::is_full_since(volume_id volume, std::uint64_t questions_before) const {
   const auto found = questions_.find(volume);
-  return found != questions_.end() && std::exchange(found->second.no_space, false);
+  return found != questions_.end() && found->second.refused > questions_before;
 }
 
 void reservation_pool::forget_asked() {
@@ -66,7 +67,7 @@ bool reservation_pool::granted(const wire::reserve &asked, const wire::reserved 
     if (before->first + before->second.count > r.first.value) return false;
   }
   question &q = questions_[asked.volume];
-  q.is_asked = q.no_space = false;
+  q.is_asked = false;
   if (asked.needed) kept_ += std::min(q.wanted, r.count);
   newest_ = std::max(newest_, r.id);
   live_[r.id] += r.count;
@@ -78,7 +79,7 @@ bool reservation_pool::granted(const wire::reserve &asked, const wire::reserved 
 void reservation_pool::refused(const wire::reserve &asked, errc why, boottime_ms now) {
   question &q = questions_[asked.volume];
   q.is_asked = false;
-  if (asked.needed && why == errc::no_space) q.no_space = true;
+  if (asked.needed && why == errc::no_space) q.refused = q.number;
   (asked.needed ? q.held_until : q.ahead_held_until) = boottime_ms{now.value + hold_after_refusal_ms};
 }
 

@@ -22,8 +22,10 @@ class reservation_pool {
   // What to ask the server for now, if anything; counts as asked. One question for each volume is under way.
   // `is_needed`: a write waits, and there was nothing to take.
   std::optional<wire::reserve> ask(volume_id volume, std::uint32_t wanted, bool is_needed);
-  // True once after the server said that there is no room for what a write of this volume needed.
-  bool take_no_space(volume_id volume);
+  // Of all volumes and sessions; each has the number that this gives after it.
+  std::uint64_t questions_asked() const { return questions_asked_; }
+  // The server said that there is no room for what a write of this volume needed, to a question asked after these.
+  bool is_full_since(volume_id volume, std::uint64_t questions_before) const;
 
   // False: the server granted what is here already.
   [[nodiscard]] bool granted(const wire::reserve &asked, const wire::reserved &r);
@@ -59,13 +61,16 @@ class reservation_pool {
   std::uint64_t free_count_ = 0;
   std::unordered_map<reservation_id, std::uint64_t> live_;  // chunks of each that are still this session's
   struct question {
-    bool is_asked = false, no_space = false;
-    std::uint32_t wanted = 0;                 // by the writes that it is needed for
-    boottime_ms held_until{INT64_MAX};        // INT64_MAX: not held
+    bool is_asked = false;
+    std::uint64_t number = 0,
+                  refused = 0;          // of the newest question; of the newest that was answered no_space
+    std::uint32_t wanted = 0;           // by the writes that it is needed for
+    boottime_ms held_until{INT64_MAX};  // INT64_MAX: not held
     boottime_ms ahead_held_until{INT64_MAX};  // the same, of chunks that no write needs yet
   };
   std::map<volume_id, question> questions_;
-  std::uint64_t kept_ = 0;  // granted for a write that has not taken them yet: not given back
+  std::uint64_t questions_asked_ = 0;  // never starts again, for a wait may outlive a session
+  std::uint64_t kept_ = 0;             // granted for a write that has not taken them yet: not given back
   reservation_id newest_;
 };
 

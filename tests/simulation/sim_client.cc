@@ -198,8 +198,9 @@ void sim_client::write_drained() {
 result<std::vector<client::reserved_chunk>> sim_client::take_reserved(volume_id volume, std::uint32_t wanted,
                                                                       bool briefly) {
   using taken = result<std::vector<client::reserved_chunk>>;
+  client::chunk_wait wait;
   auto got = wait_until<taken>([&]() -> std::optional<taken> {
-    auto some = machine_.take_reserved(volume, wanted);
+    auto some = machine_.take_reserved(volume, wanted, wait);
     if (some && some->empty() && !briefly) return std::nullopt;
     return some;
   });

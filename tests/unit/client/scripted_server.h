@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include <deque>
+#include <map>
 
 namespace csnap::client {
 
@@ -36,6 +37,7 @@ struct rig {
   term_id term{1, 1};
   std::deque<wire::envelope> sent;
   std::string hint;
+  std::map<volume_id, chunk_wait> waiting;
   std::shared_ptr<write_pass> pass;  // of the volume, once it is open
 
   void pull() {
@@ -105,6 +107,12 @@ struct rig {
     const admission verdict = machine.begin_write(vol, chunk_no{chunk}, count, now).what;
     if (pass) CHECK(passes == (verdict == admission::admitted));  // both lanes know the same
     return verdict;
+  }
+  // The next look of the write of this volume that waits for chunks; what it gets, or an error, ends its wait.
+  result<std::vector<reserved_chunk>> reserve(volume_id volume, std::uint32_t wanted) {
+    auto got = machine.take_reserved(volume, wanted, waiting[volume]);
+    if (!got || !got->empty()) waiting.erase(volume);
+    return got;
   }
   // Answers the query of a chunk's region: nothing is unshared, or everything.
   void learn(std::uint64_t chunk, bool unshared) {

@@ -10,11 +10,11 @@ wire::commit commit_of(std::uint64_t chunk, epoch_id e, reserved_chunk place) {
   return {vol, e, {{chunk_no{chunk}, place.reservation, place.place}}};
 }
 reserved_chunk reserve_one(rig &r) {
-  auto got = r.machine.take_reserved(volume_id{1}, 1);
+  auto got = r.reserve(volume_id{1}, 1);
   REQUIRE(got);
   if (got->empty()) {
     (void)r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{100}, 8});
-    got = r.machine.take_reserved(volume_id{1}, 1);
+    got = r.reserve(volume_id{1}, 1);
   }
   REQUIRE(got->size() == 1);
   return got->front();
@@ -70,7 +70,7 @@ bool unanswered_chunk_is_the_servers(std::vector<std::string> planted) {
   (void)r.machine.commit(commit_of(1, epoch(1), mine));
   (void)r.take<wire::commit>();
   r.machine.disconnected(r.now);
-  const auto next = r.machine.take_reserved(volume_id{1}, 1);
+  const auto next = r.reserve(volume_id{1}, 1);
   REQUIRE(next);
   return next->empty() || next->front().place != mine.place;
 }
@@ -157,7 +157,7 @@ TEST_CASE("write: an answered commit sets its bit and hands the chunk back") {
   REQUIRE(std::holds_alternative<wire::committed>(*r.machine.take_answer(t)));
   REQUIRE_FALSE(r.machine.take_answer(t));
   REQUIRE(r.write(1) == admission::admitted);
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 8)->front().place == mine.place);
+  REQUIRE(r.reserve(volume_id{1}, 8)->front().place == mine.place);
 }
 
 TEST_CASE("write: a stale commit sets nothing, a used or taken chunk is not handed out again") {
@@ -168,9 +168,9 @@ TEST_CASE("write: a stale commit sets nothing, a used or taken chunk is not hand
   (void)r.machine.commit(commit_of(1, epoch(1), reserve_one(r)));
   (void)r.answer_with<wire::commit>(wire::committed{true, {{wire::copy_fate::taken, true}}});
   REQUIRE(r.write(1) == admission::copy_first);
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 7)->size() == 7);
+  REQUIRE(r.reserve(volume_id{1}, 7)->size() == 7);
   (void)r.take<wire::reserve>();
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 1)->empty());
+  REQUIRE(r.reserve(volume_id{1}, 1)->empty());
 }
 
 TEST_CASE("write: a commit with the wrong number of outcomes is the server's fault") {
@@ -186,17 +186,17 @@ TEST_CASE("write: a commit with the wrong number of outcomes is the server's fau
 TEST_CASE("write: reserved chunks come contiguous and ascending, and more are asked for in time") {
   rig r;
   r.connect();
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 2)->empty());
+  REQUIRE(r.reserve(volume_id{1}, 2)->empty());
   REQUIRE(r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{100}, 8}).count == 8);
-  const auto a = *r.machine.take_reserved(volume_id{1}, 2);
+  const auto a = *r.reserve(volume_id{1}, 2);
   REQUIRE((a[0].place == store_chunk{100} && a[1].place == store_chunk{101}));
   REQUIRE(r.is_quiet());
-  const auto b = *r.machine.take_reserved(volume_id{1}, 3);
+  const auto b = *r.reserve(volume_id{1}, 3);
   REQUIRE(b[2].place == store_chunk{104});
   (void)r.answer_with<wire::reserve>(
       wire::reserved{reservation_id{5}, store_chunk{200}, 8});  // below half of 8
   r.machine.return_unused(std::span(a).first(1));
-  const auto c = *r.machine.take_reserved(volume_id{1}, 4);  // 100 and 105..107 are no run of four
+  const auto c = *r.reserve(volume_id{1}, 4);  // 100 and 105..107 are no run of four
   REQUIRE(c[0].place == store_chunk{200});
   REQUIRE(c[3].place == store_chunk{203});
 }
@@ -204,15 +204,68 @@ TEST_CASE("write: reserved chunks come contiguous and ascending, and more are as
 TEST_CASE("write: a full store is said once the pool is empty, and asked again later") {
   rig r;
   r.connect();
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 1)->empty());
+  REQUIRE(r.reserve(volume_id{1}, 1)->empty());
   (void)r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}});
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 1).error().code == errc::no_space);
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 1)->empty());
+  REQUIRE(r.reserve(volume_id{1}, 1).error().code == errc::no_space);
+  REQUIRE(r.reserve(volume_id{1}, 1)->empty());
   REQUIRE(r.is_quiet());
   r.now.value += 100;
   r.machine.tick(r.now);
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 1)->empty());
+  REQUIRE(r.reserve(volume_id{1}, 1)->empty());
   (void)r.take<wire::reserve>();
+}
+
+TEST_CASE("write: what was refused to a write that is gone fails no later write") {
+  rig r;
+  r.connect();
+  chunk_wait gave_up, later;
+  REQUIRE(r.machine.take_reserved(vol, 1, gave_up)->empty());
+  SECTION("the answer came before the write began") {
+    (void)r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}});
+    REQUIRE(r.machine.take_reserved(vol, 1, later)->empty());
+  }
+  SECTION("the answer came after it, to the question of before") {
+    REQUIRE(r.machine.take_reserved(vol, 1, later)->empty());
+    (void)r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}});
+    REQUIRE(r.machine.take_reserved(vol, 1, later)->empty());
+    REQUIRE(r.machine.take_reserved(vol, 1, gave_up).error().code == errc::no_space);
+  }
+  r.now.value += 100;
+  r.machine.tick(r.now);
+  REQUIRE(r.machine.take_reserved(vol, 1, later)->empty());
+  (void)r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{100}, 1});
+  REQUIRE(r.machine.take_reserved(vol, 1, later)->size() == 1);
+}
+
+TEST_CASE("write: a volume that was refused, and got chunks asked for by another, is not full later") {
+  rig r;
+  r.connect();
+  chunk_wait first, other, second;
+  REQUIRE(r.machine.take_reserved(vol, 1, first)->empty());
+  (void)r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}});
+  REQUIRE(r.machine.take_reserved(volume_id{8}, 1, other)->empty());
+  (void)r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{100}, 1});
+  REQUIRE(r.machine.take_reserved(vol, 1, first)->size() == 1);
+  REQUIRE(r.machine.take_reserved(vol, 1, second)->empty());
+}
+
+TEST_CASE(
+    "write: all that wait are told that the store is full, also in a session that followed a lost one") {
+  rig r;
+  r.connect();
+  chunk_wait one, two;
+  REQUIRE(r.machine.take_reserved(vol, 1, one)->empty());
+  (void)r.take<wire::reserve>();
+  r.machine.disconnected(r.now);
+  r.machine.connected(r.now);
+  std::uint64_t id = 0;
+  (void)r.take<wire::hello>(&id);
+  REQUIRE_FALSE(r.reply(id, wire::failed{errc::gone, "unknown", {}}));
+  r.connect();
+  REQUIRE(r.machine.take_reserved(vol, 1, two)->empty());
+  (void)r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}});
+  REQUIRE(r.machine.take_reserved(vol, 1, one).error().code == errc::no_space);
+  REQUIRE(r.machine.take_reserved(vol, 1, two).error().code == errc::no_space);
 }
 
 TEST_CASE("write: chunks of a lost session do not come back") {
@@ -225,13 +278,13 @@ TEST_CASE("write: chunks of a lost session do not come back") {
   (void)r.take<wire::hello>(&id);
   REQUIRE_FALSE(r.reply(id, wire::failed{errc::gone, "unknown", {}}));
   r.machine.return_unused(std::span(&mine, 1));
-  REQUIRE(r.machine.take_reserved(volume_id{1}, 1)->empty());
+  REQUIRE(r.reserve(volume_id{1}, 1)->empty());
 }
 
 TEST_CASE("write: chunks granted outside of the store, or twice, are refused") {
   rig r;
   r.connect();
-  (void)r.machine.take_reserved(volume_id{1}, 1);
+  (void)r.reserve(volume_id{1}, 1);
   std::uint64_t id = 0;
   (void)r.take<wire::reserve>(&id);
   REQUIRE_FALSE(r.reply(id, wire::reserved{reservation_id{4}, store_chunk{test_store_chunks - 1}, 2}));
@@ -240,42 +293,42 @@ TEST_CASE("write: chunks granted outside of the store, or twice, are refused") {
 TEST_CASE("write: what no write needs yet may be refused, and what one needs is asked for at once") {
   rig r;
   r.connect();
-  REQUIRE(r.machine.take_reserved(vol, 1)->empty());
+  REQUIRE(r.reserve(vol, 1)->empty());
   const auto needed = r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{100}, 2});
   REQUIRE(needed.needed);
   REQUIRE(needed.volume == vol);
-  REQUIRE(r.machine.take_reserved(vol, 2)->size() == 2);  // the last ones: more are asked for ahead
+  REQUIRE(r.reserve(vol, 2)->size() == 2);  // the last ones: more are asked for ahead
   const auto ahead = r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}});
   REQUIRE_FALSE(ahead.needed);
-  REQUIRE(r.machine.take_reserved(vol, 1)->empty());  // no error: the server has not said it of this
+  REQUIRE(r.reserve(vol, 1)->empty());  // no error: the server has not said it of this
   REQUIRE(r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}}).needed);
-  REQUIRE(r.machine.take_reserved(vol, 1).error().code == errc::no_space);
+  REQUIRE(r.reserve(vol, 1).error().code == errc::no_space);
 }
 
 TEST_CASE("write: while one volume's request waits for room, another volume asks for itself") {
   rig r;
   r.connect();
-  REQUIRE(r.machine.take_reserved(vol, 1)->empty());
+  REQUIRE(r.reserve(vol, 1)->empty());
   (void)r.take<wire::reserve>();  // not answered: it waits in the server
-  REQUIRE(r.machine.take_reserved(vol, 1)->empty());
+  REQUIRE(r.reserve(vol, 1)->empty());
   REQUIRE(r.is_quiet());
-  REQUIRE(r.machine.take_reserved(volume_id{8}, 1)->empty());
+  REQUIRE(r.reserve(volume_id{8}, 1)->empty());
   REQUIRE(r.answer_with<wire::reserve>(wire::failed{errc::no_space, "full", {}}).volume == volume_id{8});
-  REQUIRE(r.machine.take_reserved(vol, 1)->empty());
-  REQUIRE(r.machine.take_reserved(volume_id{8}, 1).error().code == errc::no_space);
+  REQUIRE(r.reserve(vol, 1)->empty());
+  REQUIRE(r.reserve(volume_id{8}, 1).error().code == errc::no_space);
 }
 
 TEST_CASE("write: what is called back goes back, but not what a waiting write was granted") {
   rig r;
   r.connect();
-  REQUIRE(r.machine.take_reserved(vol, 2)->empty());
+  REQUIRE(r.reserve(vol, 2)->empty());
   (void)r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{100}, 8});
   REQUIRE(r.say(wire::reclaim{}));
   const auto back = r.take<wire::return_chunks>();
   REQUIRE(back.runs.size() == 1);
   REQUIRE((back.runs[0].reservation == reservation_id{4} && back.runs[0].first == store_chunk{102}));
   REQUIRE(back.runs[0].count == 6);
-  const auto mine = *r.machine.take_reserved(vol, 2);
+  const auto mine = *r.reserve(vol, 2);
   REQUIRE((mine.size() == 2 && mine[1].place == store_chunk{101}));
   (void)r.take<wire::reserve>();
   // What comes back from a copy is in the pool again, and goes back when it is called; an answer is owed anyway.
@@ -289,9 +342,9 @@ TEST_CASE("write: what is called back goes back, but not what a waiting write wa
 TEST_CASE("write: a return whose answer was lost is said again, unchanged") {
   rig r;
   r.connect();
-  REQUIRE(r.machine.take_reserved(vol, 1)->empty());
+  REQUIRE(r.reserve(vol, 1)->empty());
   (void)r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{100}, 8});
-  REQUIRE(r.machine.take_reserved(vol, 1)->size() == 1);
+  REQUIRE(r.reserve(vol, 1)->size() == 1);
   REQUIRE(r.say(wire::reclaim{}));
   REQUIRE(r.take<wire::return_chunks>().runs.front().count == 7);
   r.machine.disconnected(r.now);
@@ -303,7 +356,7 @@ TEST_CASE("write: chunks of an enlarged store are believed once the server has s
   rig r;
   r.connect();
   REQUIRE(r.say(wire::store_grown{test_store_chunks + 8}));
-  REQUIRE(r.machine.take_reserved(vol, 1)->empty());
+  REQUIRE(r.reserve(vol, 1)->empty());
   (void)r.answer_with<wire::reserve>(wire::reserved{reservation_id{4}, store_chunk{test_store_chunks}, 8});
-  REQUIRE(r.machine.take_reserved(vol, 1)->front().place == store_chunk{test_store_chunks});
+  REQUIRE(r.reserve(vol, 1)->front().place == store_chunk{test_store_chunks});
 }
