@@ -24,7 +24,7 @@ LAB = pathlib.Path("/mnt")
 INSIDE = "CSNAP_LAB_INSIDE"
 COROSYNC_PROGRAMS = {"corosync": "corosync"}
 PACEMAKER_PROGRAMS = COROSYNC_PROGRAMS | {"pacemakerd": "pacemaker", "crm_mon": "pacemaker-cli-utils"}
-NEEDED = {"nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "pgrep": "procps"}
+NEEDED = {"nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "pgrep": "procps", "nft": "nftables"}
 
 
 def skip(reason):
@@ -221,6 +221,37 @@ class Lab:
     def link(name, state):
         command("ip", "link", "set", name, state)
 
+    # ---- a link that is cut in one direction ----
+    def cut(self, name, direction):
+        """"in": the node receives nothing, and what it sends arrives; "out": the other way round."""
+        device = "eth0" if direction == "in" else name
+        drop = (f"add table netdev {name}; add chain netdev {name} cut "
+                f"{{ type filter hook ingress device {device} priority 0; policy drop; }}")
+        if direction == "in":
+            self.on(name, "nft", drop)
+        else:
+            command("nft", drop)
+
+    def mend(self, name, direction):
+        if direction == "out":
+            command("nft", "delete", "table", "netdev", name)
+        elif self.has_power(name):
+            self.on(name, "nft", "delete", "table", "netdev", name)
+
+    # ---- a node that sleeps ----
+    def every_process(self, name):
+        found = command("pgrep", "--ns", self.pid(name), "--nslist", "pid", "", check=False).stdout
+        return [int(p) for p in found.split()]
+
+    def pause(self, name):
+        for pid in self.every_process(name):
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self, name):
+        for pid in self.every_process(name):
+            os.kill(pid, signal.SIGCONT)
+        self.wake_stopped()
+
     def root(self, name):
         """The node's files, seen from outside."""
         return pathlib.Path(f"/proc/{self.pid(name)}/root")
@@ -251,8 +282,8 @@ class Lab:
         return dc is not None and dc.get("with_quorum") == "true" and len(online) == len(self.names)
 
     def settle(self, asked):
-        """Until Pacemaker has nothing left to do."""
-        self.on(asked, "crm_resource", "--wait", "--timeout", str(int(120 * SLOWNESS)), timeout=200 * SLOWNESS)
+        """Until Pacemaker has nothing left to do. A node that was paused and continued may take it minutes."""
+        self.on(asked, "crm_resource", "--wait", "--timeout", str(int(300 * SLOWNESS)), timeout=400 * SLOWNESS)
 
     def others(self, name):
         return [n for n in self.names if n != name]

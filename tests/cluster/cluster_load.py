@@ -1,41 +1,67 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A csnap on the nodes of the lab: one store for all, an nbdkit and a verifying writer on each node, and what must hold
-after every fault: one master, writers that go on, contents as the model has them."""
+"""A csnap on the nodes of the lab: one store for all; on each node an nbdkit, a verifying writer and clients of sectors
+that all nodes share. And what must hold after every fault: one master, writers that go on, contents as the model has
+them, histories that are linearizable, a store that is whole."""
 import json
 import os
 import random
+import signal
+import threading
 import time
 
-from cluster_lab import ask_server
+from cluster_lab import ask_server, command
 from kill_test import SECTOR, Writer, check_range, numbers
-from rig import PLUGIN, Failure, Rig, expect, nbdkit_environment, wait_for
+from register_history import Registers
+from register_history import CHUNKS as REGISTER_CHUNKS
+from rig import BUILD, CHUNK, PLUGIN, SERVER, SLOWNESS, Failure, Rig, expect, nbdkit_environment, wait_for
 
+AGENT = BUILD / "agent/csnap-agent"
+AGENT_SOCKET = "/run/csnap-agent.sock"      # each node has a /run of its own
 CONTROL = "/run/csnap/control"
+WRITTEN = 6 << 20
+SNAPSHOTS_KEPT = 12                         # each may take as much of the store as is written
 
 
 class SlowWriter(Writer):
-    """The machine has two cores for three nodes and more."""
+    """The machine has two cores for three nodes and more. Who takes the lock holds it between two writes."""
+
+    def __init__(self, *arguments):
+        self.between = threading.Lock()
+        super().__init__(*arguments)
 
     def one(self, handle):
-        super().one(handle)
+        with self.between:
+            super().one(handle)
         time.sleep(0.01)
 
 
 class ClusterLoad(Rig):
-    def __init__(self, lab, seed=1, **more):
-        super().__init__(size=6 << 20, store=192 << 20, format_args=["--lease-ms", "3000", "--barrier-ms", "4000"],
-                         **more)
-        self.lab, self.rng = lab, random.Random(seed)
+    def __init__(self, lab, seed=1, agents=(), **more):
+        """`agents`: nodes whose nbdkit finds the master by an agent; the others try all servers."""
+        super().__init__(size=WRITTEN + REGISTER_CHUNKS * CHUNK, store=192 << 20,
+                         format_args=["--lease-ms", "3000", "--barrier-ms", "4000"], **more)
+        self.lab, self.rng, self.agents = lab, random.Random(seed), agents
         self.endpoints = [f"tcp:10.77.0.{n[1:]}:7400" for n in lab.names]
         self.writers, self.snapshots, self.made = [], {}, 0
+        self.registers = Registers(self, lab.names)
 
     # ---- nodes ----
+    def start_agent(self, name):
+        self.spawn(self.lab.inside(name, AGENT, "--socket", AGENT_SOCKET, "--store", f"main={self.store}"),
+                   f"agent-{name}.log")
+        wait_for((self.lab.root(name) / AGENT_SOCKET[1:]).exists, 20, f"the agent of {name}")
+
+    def start_clients(self, name):
+        if name in self.agents:
+            self.start_agent(name)
+        self.start_nbdkit(name)
+
     def start_nbdkit(self, name):
         number = self.lab.names.index(name)
         path = self.dir / f"nbd-{name}.sock"
         path.unlink(missing_ok=True)
-        args = self.lab.inside(name, "nbdkit", "-f", "-U", path, PLUGIN, "server=" + ",".join(self.endpoints),
-                               "store=" + self.store)
+        where = f"agent=unix:{AGENT_SOCKET}" if name in self.agents else "server=" + ",".join(self.endpoints)
+        args = self.lab.inside(name, "nbdkit", "-f", "-U", path, PLUGIN, where, "store=" + self.store)
         process = self.spawn(args, f"nbd-{name}.log", env=nbdkit_environment())
         entry = (process, path, args, None)
         if number < len(self.plugins):
@@ -45,11 +71,12 @@ class ClusterLoad(Rig):
 
     def start_load(self):
         for name in self.lab.names:
-            self.start_nbdkit(name)
-        each = self.size // SECTOR // len(self.lab.names)
+            self.start_clients(name)
+        each = WRITTEN // SECTOR // len(self.lab.names)
         for number in range(len(self.lab.names)):
             wait_for(lambda n=number: os.path.exists(self.plugins[n][1]), 60, "nbdkit's socket")
             self.writers.append(SlowWriter(self, number, number * each, each, number))
+        self.registers.start()
 
     # ---- what the servers say, asked at each of them ----
     def control(self, name):
@@ -98,10 +125,16 @@ class ClusterLoad(Rig):
             high = [list(w.sent) for w in self.writers]
             if code == 0:
                 self.snapshots[name] = (low, high)
+                self.forget_old_snapshots()
                 return name
             if time.monotonic() > end:
                 raise Failure(f"no snapshot could be made: {err}")
             time.sleep(0.3)
+
+    def forget_old_snapshots(self):
+        for name in list(self.snapshots)[1:-SNAPSHOTS_KEPT]:        # the first is kept: it lives through all faults
+            if self.try_tool("delete", f"vol@{name}", timeout=30)[0] == 0:
+                del self.snapshots[name]
 
     def verify(self, name, number):
         low, high = self.snapshots[name]
@@ -117,19 +150,62 @@ class ClusterLoad(Rig):
         for name in self.snapshots:
             self.verify(name, self.rng.randrange(len(self.lab.names)))
 
+    # ---- judging ----
+    def rest(self):
+        """No write is on its way any more."""
+        for writer, name in zip(self.writers, self.lab.names):
+            expect(writer.between.acquire(timeout=60 * SLOWNESS), f"a write on {name} hangs")
+            expect(writer.failure is None, f"on {name}: {writer.failure}")
+        self.registers.stop()
+
+    def judge(self):
+        """The load rests meanwhile. Nothing may be missing, wrong, or out of order."""
+        self.rest()
+        self.registers.judge()
+        self.origin_is_right()
+        self.verify_all()
+        self.check_a_copy()
+        self.registers.start()
+        for writer in self.writers:
+            writer.between.release()
+
+    def origin_is_right(self):
+        for number, name in enumerate(self.lab.names):
+            handle = self.connect("vol", number)
+            data = bytes(handle.pread(self.size, 0))
+            handle.shutdown()
+            self.handles.remove(handle)
+            for writer in self.writers:
+                check_range(f"the origin on {name}", data, writer, writer.acknowledged, writer.sent)
+
+    def check_a_copy(self):
+        """What a crash of the master would leave now: csnap check."""
+        copy = self.dir / "store-copy"
+        master = self.lab.processes_of(self.wait_for_one_master()[0], SERVER.name)[0]
+        os.kill(master, signal.SIGSTOP)
+        try:
+            command("cp", "--sparse=always", self.store, copy)
+        finally:
+            os.kill(master, signal.SIGCONT)
+            self.lab.wake_stopped()
+        self.check(device=copy)
+        copy.unlink()
+
     def stop_load(self):
+        """For good."""
+        self.rest()
         for writer in self.writers:
             writer.ending = True
+            writer.between.release()
         for writer in self.writers:
             writer.join(90)
             expect(not writer.is_alive() and writer.failure is None, f"a writer: {writer.failure or 'hangs'}")
-        for number in range(len(self.lab.names)):
-            data = bytes(self.connect("vol", number).pread(self.size, 0))
-            for writer in self.writers:
-                check_range(f"the origin on {self.lab.names[number]}", data, writer, writer.acknowledged, writer.sent)
+        self.registers.judge()
+        self.origin_is_right()
 
+    # ---- proof ----
     def proof_for(self, name):
-        """An administrator says that a node is off: its sessions end."""
+        """An administrator says that a node is off, or that what vanished there has ended: its sessions end."""
         def said():
             master = self.only_master()
             answer = ask_server(self.control(master), f"fence-confirm {name}") if master else None
@@ -144,5 +220,6 @@ class ClusterLoad(Rig):
         wait_for(gone, 90, f"the proof that {name} writes no more")
 
     def report(self):
-        return (f"{sum(w.writes for w in self.writers)} writes, {len(self.snapshots)} snapshots read again, "
+        return (f"{sum(w.writes for w in self.writers)} writes, {self.made} snapshots, "
+                f"{self.registers.judged} operations on shared sectors, "
                 f"{sum(w.reconnects for w in self.writers)} reconnects of NBD clients")

@@ -46,7 +46,7 @@ class Cluster:
               flush=True)
         wait_for(lambda: (self.keep_servers(), len(self.rig.standbys()) == 2)[1], 60, "two standbys")
         self.rig.snapshot()
-        self.rig.verify_all()
+        self.rig.judge()
         return self.rig.wait_for_one_master()[0]
 
 

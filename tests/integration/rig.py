@@ -211,8 +211,8 @@ class Rig:
     def json(self, *args, server=True):
         return json.loads(self.tool(*args, "--json", server=server))
 
-    def check(self, *args):
-        code, out, err = self.try_tool("check", self.store, *args, "--json", server=False)
+    def check(self, *args, device=None):
+        code, out, err = self.try_tool("check", device or self.store, *args, "--json", server=False)
         report = json.loads(out) if out else {}
         if code != 0 or not report.get("ok"):
             raise Failure(f"csnap check: exit {code}: {report.get('errors')} {err}")
