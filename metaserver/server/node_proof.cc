@@ -37,14 +37,13 @@ node_proof::node_proof(boost::asio::io_context &io, node_proof_options options, 
     : options_(std::move(options)),
       own_node_(std::move(own_node)),
       dead_(std::move(dead)),
-      command_(io, options_.command) {}
+      command_(io, options_.command, options_.command_limit) {}
 
 void node_proof::look(const sessions &all, std::function<sessions()> sessions_now, std::int64_t now_ms) {
   if (options_.unsafe_after_ms > 0) give_up_by_time(all, now_ms);
   if (options_.command.empty()) return;
   for (const std::string &node : silent_nodes(all))
-    if (node != own_node_ && command_.is_free_for(node, now_ms))
-      return fence(node, all, sessions_now, now_ms);
+    if (node != own_node_ && command_.is_free_for(node, now_ms)) fence(node, all, sessions_now, now_ms);
 }
 
 // What was expired before the command began, and still is, had its I/O ended by it. What was opened or came

@@ -8,6 +8,7 @@
 #include "metaserver/core/server_core.h"
 #include "metaserver/server/fence_command.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -17,8 +18,9 @@
 namespace csnap::server {
 
 struct node_proof_options {
-  std::string command;               // empty: none
-  std::int64_t unsafe_after_ms = 0;  // 0: never
+  std::string command;                                                // empty: none
+  std::int64_t unsafe_after_ms = 0;                                   // 0: never
+  std::chrono::milliseconds command_limit = std::chrono::minutes(5);  // longer than any device takes to fence
 };
 
 class node_proof {

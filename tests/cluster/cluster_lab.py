@@ -239,17 +239,20 @@ class Lab:
             self.on(name, "nft", "delete", "table", "netdev", name)
 
     # ---- a node that sleeps ----
-    def every_process(self, name):
+    def signal_all(self, name, what):
         found = command("pgrep", "--ns", self.pid(name), "--nslist", "pid", "", check=False).stdout
-        return [int(p) for p in found.split()]
+        for pid in map(int, found.split()):
+            try:
+                os.kill(pid, what)
+            except ProcessLookupError:
+                pass                    # it has just ended by itself
 
     def pause(self, name):
-        for pid in self.every_process(name):
-            os.kill(pid, signal.SIGSTOP)
+        self.signal_all(name, signal.SIGSTOP)
+        self.signal_all(name, signal.SIGSTOP)       # those that were begun meanwhile
 
     def resume(self, name):
-        for pid in self.every_process(name):
-            os.kill(pid, signal.SIGCONT)
+        self.signal_all(name, signal.SIGCONT)
         self.wake_stopped()
 
     def root(self, name):

@@ -38,8 +38,9 @@ class SlowWriter(Writer):
 class ClusterLoad(Rig):
     def __init__(self, lab, seed=1, agents=(), **more):
         """`agents`: nodes whose nbdkit finds the master by an agent; the others try all servers."""
-        super().__init__(size=WRITTEN + REGISTER_CHUNKS * CHUNK, store=192 << 20,
-                         format_args=["--lease-ms", "3000", "--barrier-ms", "4000"], **more)
+        usual = {"size": WRITTEN + REGISTER_CHUNKS * CHUNK, "store": 192 << 20,
+                 "format_args": ["--lease-ms", "3000", "--barrier-ms", "4000"]}
+        super().__init__(**usual | more)
         self.lab, self.rng, self.agents = lab, random.Random(seed), agents
         self.endpoints = [f"tcp:10.77.0.{n[1:]}:7400" for n in lab.names]
         self.writers, self.snapshots, self.made = [], {}, 0

@@ -61,6 +61,7 @@ class Nodes(Rig):
         own = os.stat("/proc/self/ns/net").st_ino
         wait_for(lambda: os.stat(f"/proc/{init.pid}/ns/net").st_ino != own, 10, "a network namespace")
         ip("link", "add", f"v{node}", "type", "veth", "peer", "name", "eth0", "netns", init.pid)
+        self.at_end.append(lambda: ip("link", "delete", f"v{node}"))    # else it lingers, in the way of the next one
         ip("link", "set", f"v{node}", "master", "hub", "up")
         for words in (["address", "add", f"10.77.0.{node}/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):
             done = subprocess.run(self.on(node) + ["ip", *words], capture_output=True, text=True)
@@ -95,15 +96,22 @@ class Nodes(Rig):
             f"server-n{node}.log")
         return self.masters[node]
 
-    def start_node_plugin(self, node):
+    def start_node_plugin(self, node, hidden=False):
+        """`hidden`: servers cannot see its process, as those of other machines cannot."""
         number = len(self.plugins)
         socket = self.dir / f"nbd{number}.sock"
-        args = self.on(node) + ["nbdkit", "-f", "-U", socket, PLUGIN, f"agent=unix:{self.agent_path(node)}",
+        unseen = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"] if hidden else []
+        args = self.on(node) + unseen + ["nbdkit", "-f", "-U", socket, PLUGIN, f"agent=unix:{self.agent_path(node)}",
                                 "store=" + self.store, *self.plugin_args]
         process = self.spawn(args, f"nbd{number}.log", env=nbdkit_environment())
         self.plugins.append((process, socket, args, nbdkit_environment()))
         self.wait_for_plugin(number)
         return number
+
+    def nbdkit_of(self, number):
+        """The process of a hidden one."""
+        return int(subprocess.run(["pgrep", "-P", str(self.plugins[number][0].pid)], capture_output=True, text=True,
+                                  check=True).stdout)
 
     # ---- the tool, on a node ----
     def try_on(self, node, *args, timeout=60):

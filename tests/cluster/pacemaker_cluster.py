@@ -154,7 +154,10 @@ def number(term):
 
 
 def collect_logs(lab, rig):
-    """To where a failure prints them from."""
+    """To where a failure prints their ends from; whole to CSNAP_LAB_LOGS, if that names a folder."""
     for name in lab.names:
+        if os.environ.get("CSNAP_LAB_LOGS"):
+            shutil.copytree(cluster_lab.LAB / "disk" / name / "var/log", f"{os.environ['CSNAP_LAB_LOGS']}/{name}",
+                            dirs_exist_ok=True)
         for log in (cluster_lab.LAB / "disk" / name / "var/log").glob("**/*.log"):
             shutil.copy(log, rig.dir / f"{name}-{log.name}")

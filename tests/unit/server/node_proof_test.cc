@@ -31,8 +31,9 @@ struct fixture {
   fixture() { REQUIRE(::mkdtemp(directory.data()) != nullptr); }
   ~fixture() { std::filesystem::remove_all(directory); }
 
-  node_proof make(const std::string &command, std::int64_t unsafe_after_ms = 0) {
-    return {io, {command, unsafe_after_ms}, "self", [this](const std::vector<session_id> &gone) {
+  node_proof make(const std::string &command, std::int64_t unsafe_after_ms = 0,
+                  std::chrono::milliseconds limit = std::chrono::minutes(1)) {
+    return {io, {command, unsafe_after_ms, limit}, "self", [this](const std::vector<session_id> &gone) {
               for (const session_id id : gone) dead.push_back(id.value);
             }};
   }
@@ -73,6 +74,28 @@ TEST_CASE("node-proof: nothing is given away when the command failed, and it is 
   f.look(proof, 1000 + fence_command::pause_after_failure_ms);
   CHECK(f.calls() == "n1\nn1\n");
   CHECK(f.dead.empty());
+}
+
+TEST_CASE("node-proof: a command that hangs is killed with all its processes, and proves nothing") {
+  fixture f;
+  auto proof = f.make(f.recording("(sleep 60; touch " + f.directory + "/late) & wait"), 0,
+                      std::chrono::milliseconds(300));
+  f.sessions = {session_of(1, "n1", false, true)};
+  const auto begin = std::chrono::steady_clock::now();
+  f.look(proof, 1000);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(9));
+  CHECK(f.dead.empty());
+  f.look(proof, 1000 + fence_command::pause_after_failure_ms);
+  CHECK(f.calls() == "n1\nn1\n");
+  CHECK(f.dead.empty());
+}
+
+TEST_CASE("node-proof: a command that hangs for one node does not keep another waiting") {
+  fixture f;
+  auto proof = f.make(f.recording("[ \"$1\" != n1 ] || sleep 60"), 0, std::chrono::seconds(2));
+  f.sessions = {session_of(1, "n1", false, true), session_of(2, "n2", false, true)};
+  f.look(proof, 1000);
+  CHECK(f.dead == std::vector<std::uint64_t>{2});
 }
 
 TEST_CASE("node-proof: who is not fenced") {
