@@ -2,7 +2,7 @@
 //
 // csnap: the tool. One verb each time; exit status 0 done, 1 failed, 2 wrong usage; errors are one line on
 // stderr.
-#include "metaserver/cli/verbs.h"
+#include "metaserver/cli/attach_verbs.h"
 
 #include <csignal>
 #include <cstdio>
@@ -42,6 +42,7 @@ void add_verbs(CLI::App &app, command_line &line) {
   add_list_verb(app, line);
   add_diff_verb(app, line);
   add_server_verbs(app, line);
+  add_attach_verbs(app, line);
   add_agent_verbs(app, line);
   add_control_verbs(app, line);
   add_offline_verbs(app, line);
