@@ -261,7 +261,8 @@ class Lab:
 
     # ---- running things on nodes ----
     def inside(self, name, *args):
-        return ["nsenter", "--target", self.pid(name), "--all", "--", *args]
+        # --root: where all this runs in a chroot, the root of the mount namespace is another than the node's.
+        return ["nsenter", "--target", self.pid(name), "--all", "--root", "--", *args]
 
     def on(self, name, *args, check=True, timeout=120):
         return command(*self.inside(name, *args), check=check, timeout=timeout)
