@@ -56,12 +56,14 @@ void server_core::impl::no_room(const requester &who, volume_id volume, wire::me
 
 // Who lost the connection asks again on the next one.
 void server_core::impl::drop_lost_waits() {
+  if (planted_.lost_waits_kept) return;
   std::erase_if(room_.all(), [&](const waiting_request &w) {
     return !connections_.find(w.who.from) || !sessions_.find(w.who.session);
   });
 }
 
 bool server_core::impl::can_serve(const waiting_request &w) const {
+  if (planted_.resize_wakes_nobody && !room_.has_reaped) return false;
   const bool needs_chunks = std::holds_alternative<wire::reserve>(w.what);
   return !engine_.metadata_is_full() && (!needs_chunks || engine_.chunks_free_now() > 0);
 }
@@ -75,7 +77,7 @@ bool server_core::impl::serve_one_waiting() {
   if (first == waiting.end()) return false;
   const waiting_request next = std::move(*first);
   waiting.erase(first);
-  room_.has_called_back = room_.is_full = false;
+  room_.has_called_back = room_.is_full = room_.has_reaped = false;
   if (session_of(next.who).expired) {
     refuse(next.who, errc::gone, "the session's lease has run out: say hello again");
     return true;
@@ -134,10 +136,11 @@ const store::snapshot_info *server_core::impl::next_to_sacrifice() const {
   const auto rank = [](const store::snapshot_info &s) { return std::tuple(s.priority, s.number, s.volume); };
   const store::snapshot_info *chosen = nullptr;
   for (const auto &[volume, info] : engine_.volumes()) {
-    if (info.when_full != full_policy::origin_first) continue;
+    if (info.when_full != full_policy::origin_first && !planted_.sacrifice_any_volume) continue;
     for (const auto &[number, s] : engine_.snapshots(volume)) {
-      const bool may_go = s.state == store::snapshot_state::live && s.holds.empty();
-      if (may_go && (!chosen || rank(s) < rank(*chosen))) chosen = &s;
+      const bool may_go =
+          s.state == store::snapshot_state::live && (s.holds.empty() || planted_.sacrifice_held);
+      if (may_go && (!chosen || (rank(s) < rank(*chosen)) != planted_.sacrifice_newest)) chosen = &s;
     }
   }
   return chosen;

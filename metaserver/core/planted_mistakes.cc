@@ -38,6 +38,11 @@ planted_mistakes planted_mistakes::parse(const std::vector<std::string> &names) 
       {"reserve_before_durable", &self::reserve_before_durable},
       {"short_grace", &self::short_grace},
       {"bitmap_in_grace", &self::bitmap_in_grace},
+      {"sacrifice_held", &self::sacrifice_held},
+      {"sacrifice_newest", &self::sacrifice_newest},
+      {"sacrifice_any_volume", &self::sacrifice_any_volume},
+      {"lost_waits_kept", &self::lost_waits_kept},
+      {"resize_wakes_nobody", &self::resize_wakes_nobody},
   };
   planted_mistakes out;
   for (const auto &name : names) {

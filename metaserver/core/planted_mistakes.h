@@ -37,6 +37,11 @@ struct planted_mistakes {
   bool reserve_before_durable{};  // chunks are granted before a crash cannot take that back (rule 11)
   bool short_grace{};             // a master waits for a lease shorter than those that were granted (rule 10)
   bool bitmap_in_grace{};         // "unshared" is said during grace (rule 10)
+  bool sacrifice_held{};          // a held snapshot is given up, too
+  bool sacrifice_newest{};        // of the snapshots that may be given up the last in order is
+  bool sacrifice_any_volume{};    // whether a volume's owner gives snapshots up is not asked
+  bool lost_waits_kept{};         // who lost the connection goes on waiting for room
+  bool resize_wakes_nobody{};     // those who wait for room are looked at again when the reaper freed some
 
   // Precondition: every name is one of the above.
   static planted_mistakes parse(const std::vector<std::string> &names);

@@ -47,6 +47,7 @@ class room_queue {
   void await_nobody() { asked_.clear(); }
   bool awaits_answers() const { return !asked_.empty(); }
 
+  bool has_reaped = false;             // since the last one was served: for a planted mistake only
   bool is_full = false;                // somebody waits, and there is nothing to call back or to wait for
   std::size_t deletions_recorded = 0;  // deleted or given up, not durable yet
   store_level level = store_level::ok;

@@ -242,6 +242,7 @@ void server_core::tick(boottime_ms now) {
   impl_->follow_up();
   if (impl_->stopped_ || !impl_->reaper_.has_work() || !impl_->engine_.has_room()) return;
   if (const auto done = impl_->reaper_.step(); !done) impl_->stop(done.error());
+  impl_->room_.has_reaped = true;
 }
 
 std::vector<output> server_core::take_outputs() { return impl_->connections_.take(); }

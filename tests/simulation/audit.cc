@@ -33,6 +33,19 @@ void audit_map(cluster &c, const wire::map &asked, const wire::map_reply &said) 
     }
 }
 
+// Rule 11; and the sacrifice that made the room is in the same log, before it.
+void audit_grant(cluster &c, const wire::reserved &said) {
+  if (c.is_healed || !c.damage.empty()) return;
+  image_device device(c.metadata().image);
+  const auto engine = store::engine::open_read_only(device, 1u << 20);
+  if (!engine) return c.judged->wrong("audit", "the next master cannot begin: " + engine.error().text);
+  sometimes(probe::grant_audited);
+  const auto found = (*engine)->reservations().find(said.id);
+  const bool is_known = found != (*engine)->reservations().end() && found->second.first == said.first &&
+                        found->second.count == said.count;
+  if (!is_known) c.judged->wrong("audit", "chunks are granted that the next master would not know of");
+}
+
 void check_mirror_of_newest_slot(cluster &c) {
   image_device device(c.metadata().image);
   const auto label = store::read_label(device);

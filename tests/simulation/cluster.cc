@@ -23,6 +23,7 @@ cluster::cluster(const run_options &o, const planted_bug *planted, bool verbose)
   std::vector<const disk_image *> images;
   for (const auto &each : origins) images.push_back(&each->image);
   judged = std::make_unique<judge>(w, images, o.volume_sectors, o.chunk_bytes);
+  for (std::uint32_t v = 1; v <= o.volumes; ++v) judged->policies[v] = {o.when_full};
 
   host &first = w.add_host();
   const auto add_place = [&](std::vector<place> &to, const char *what) {
@@ -44,6 +45,7 @@ cluster::cluster(const run_options &o, const planted_bug *planted, bool verbose)
   if (bug != nullptr) admin->new_id_each_time = bug->tool_new_ids;
   servers.resize(o.servers);
   nodes.resize(o.nodes);
+  if (o.has(fault::stray_writes)) lead_writes_astray();
   for (std::size_t s = 0; s < servers.size(); ++s) start_server(s);
   for (std::size_t n = 0; n < nodes.size(); ++n) start_node(n);
 }
@@ -75,6 +77,10 @@ void cluster::make_disks() {
   habits.outlives_process = remote && options.separate_metadata;
   store = std::make_unique<disk>(w, "store", made.data, habits);
   habits.outlives_process = false;
+  if (options.metadata_slow_max > 0) {
+    habits.slow_per_mille = options.metadata_slow_per_mille;
+    habits.slow_max = options.metadata_slow_max;
+  }
   if (options.separate_metadata)
     separate_metadata = std::make_unique<disk>(w, "metadata", *made.metadata, habits);
 }
@@ -100,6 +106,14 @@ void cluster::start_server(std::size_t number) {
     setup.on_map = [this](const wire::map &asked, const wire::map_reply &said) {
       audit_map(*this, asked, said);
     };
+  if (options.audits_grants && !options.election_can_split)
+    setup.on_grant = [this](const wire::reserved &said) { audit_grant(*this, said); };
+  if (options.keeps_room)
+    setup.on_log = [this](const store::engine &engine, const std::string &text) {
+      check_given_up(*this, engine, text.find("is given up") != std::string::npos);
+    };
+  setup.on_stop = [this](const error &why) { check_named(*this, why); };
+  setup.measure_store = [this]() -> result<std::uint64_t> { return store->image.size_bytes(); };
   if (bug != nullptr) bug->change(setup);
   servers[number] = std::make_unique<server_process>(w, net, election, metadata(), self, std::move(setup));
 }
@@ -168,6 +182,18 @@ void cluster::power_cut() {
   judged->power_cut(w.now());
   is_at_limit = at_risk;
   restart_the_dead(500 * millisecond);
+}
+
+// Of pages: that a log's last block was ever written nobody can know.
+void cluster::lead_writes_astray() {
+  image_device device(metadata().image);
+  const auto label = store::read_label(device);
+  if (!label) return;
+  metadata().faults.stray_from = label->shape.pages_offset_bytes;
+  metadata().faults.stray_writes = static_cast<unsigned>(chance_.between(5, 300));
+  metadata().on_stray = [this](std::uint64_t block, std::vector<std::byte> wanted) {
+    note_stray_write(*this, block, std::move(wanted));
+  };
 }
 
 void cluster::set_faults(bool on) {

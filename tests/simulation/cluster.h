@@ -13,6 +13,7 @@
 #include "tests/simulation/tool.h"
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,8 @@ class cluster {
   std::unique_ptr<judge> judged;
   run_counters count;
 
-  std::vector<damaged_block> damage;  // in the order in which it was done
+  std::vector<damaged_block> damage;                           // in the order in which it was done
+  std::set<std::pair<std::uint32_t, std::uint64_t>> given_up;  // snapshots, as the servers' catalogs said
   bool is_healed = false, is_ending = false;
   // Sessions whose death nobody can prove: from then on a create may be refused for ever.
   bool has_unprovable_death = false;
@@ -84,6 +86,7 @@ class cluster {
  private:
   std::vector<std::string> addresses() const;
   void make_disks();
+  void lead_writes_astray();
   std::vector<std::unique_ptr<server_process>> old_servers_;  // their fibers' objects stay until the end
   std::vector<std::unique_ptr<node_process>> old_nodes_;
   prng chance_;
@@ -98,11 +101,20 @@ void start_tools(cluster &c);
 result<> make_snapshot(cluster &c, prng &chance, bool group, std::string *name);
 bool list_all(cluster &c, std::vector<wire::snapshot_entry> *all);
 result<> remove_snapshot(cluster &c, const std::pair<std::uint32_t, std::string> &name);
+// room_work.cc: the administrator of a store that is full
+void start_room_keeper(cluster &c);
+void make_room_for_all(cluster &c);
+bool release_all(cluster &c);
+void check_given_up(cluster &c, const store::engine &engine, bool one_was);
 // damage.cc
 void damage_metadata(cluster &c, prng &chance);
 void check_damage(cluster &c);
+void note_stray_write(cluster &c, std::uint64_t block, std::vector<std::byte> wanted);
+// A server stopped for this reason: damage has a name.
+void check_named(cluster &c, const error &why);
 // audit.cc
 void audit_map(cluster &c, const wire::map &asked, const wire::map_reply &said);
+void audit_grant(cluster &c, const wire::reserved &said);
 void check_mirror_of_newest_slot(cluster &c);
 // nemesis.cc
 void start_nemesis(cluster &c);

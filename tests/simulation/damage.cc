@@ -10,6 +10,7 @@
 #include "tests/simulation/formatted_store.h"
 #include "tests/simulation/probes.h"
 
+#include <algorithm>
 #include <array>
 
 namespace csnap::simulation {
@@ -80,6 +81,24 @@ void damage_metadata(cluster &c, prng &chance) {
   image.write(block * store::block_bytes, bytes, true);
   c.w.say("block %llu of the metadata rots", static_cast<unsigned long long>(block));
   c.damage.push_back(std::move(entry));
+}
+
+// What is there instead of what was wanted.
+void note_stray_write(cluster &c, std::uint64_t block, std::vector<std::byte> wanted) {
+  damaged_block entry{block, std::move(wanted), std::vector<std::byte>(store::block_bytes)};
+  c.metadata().image.read(block * store::block_bytes, entry.damaged);
+  if (entry.damaged == entry.original) return;
+  c.w.say("block %llu of the metadata is not what it should be", static_cast<unsigned long long>(block));
+  c.damage.push_back(std::move(entry));
+}
+
+void check_named(cluster &c, const error &why) {
+  if (why.code != errc::corrupt || c.damage.empty() || !c.options.has(fault::stray_writes)) return;
+  const bool names_one = std::any_of(c.damage.begin(), c.damage.end(), [&](const damaged_block &d) {
+    return why.text.find("block " + std::to_string(d.block) + ":") != std::string::npos;
+  });
+  sometimes(probe::stray_write_named, names_one);
+  if (!names_one) c.judged->wrong("detected", "a server stops and names no damaged block: " + why.text);
 }
 
 void check_damage(cluster &c) {

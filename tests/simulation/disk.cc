@@ -73,8 +73,32 @@ void disk::land_write(const operation_ptr &op, std::size_t from, std::size_t to)
     const std::uint64_t wrong = at + image_block_bytes * static_cast<std::uint64_t>(chance_.between(1, 5));
     if (wrong + (to - from) <= image.size_bytes()) at = wrong;
   }
+  if (faults.stray_writes > 0 && goes_astray(op, from, to)) return;
   image.write(at, std::span(op->bytes).subspan(from, to - from), op->durable && !lies.fua_ignored);
   world_.note(at * 0x9e3779b97f4a7c15u + std::to_integer<unsigned>(op->bytes[from]));
+}
+
+// One of its blocks is lost, or lands where another one is; the rest is written as it should be.
+bool disk::goes_astray(const operation_ptr &op, std::size_t from, std::size_t to) {
+  const std::uint64_t at = op->offset + from, blocks = (to - from) / image_block_bytes;
+  if (at < faults.stray_from || at % image_block_bytes != 0 || blocks == 0 || !happens(faults.stray_writes))
+    return false;
+  const std::uint64_t first = at / image_block_bytes, which = first + chance_.below(blocks);
+  std::vector<std::byte> before(image_block_bytes), other(image_block_bytes);
+  const auto bytes =
+      std::span(op->bytes).subspan(from + (which - first) * image_block_bytes, image_block_bytes);
+  image.read(which * image_block_bytes, before);
+  image.write(at, std::span(op->bytes).subspan(from, to - from), op->durable);
+  image.write(which * image_block_bytes, before, op->durable);
+  on_stray(which, {bytes.begin(), bytes.end()});
+  const std::uint64_t away = first + blocks + chance_.below(8);
+  const bool is_lost = chance_.one_in(2) || (away + 1) * image_block_bytes > image.size_bytes();
+  sometimes(is_lost ? probe::write_lost : probe::write_misdirected);
+  if (is_lost) return true;
+  image.read(away * image_block_bytes, other);
+  image.write(away * image_block_bytes, bytes, op->durable);
+  on_stray(away, std::move(other));
+  return true;
 }
 
 void disk::take_read(const operation_ptr &op) {
@@ -129,8 +153,10 @@ result<> device::read(std::uint64_t offset, std::span<std::byte> into) {
   op->offset = offset;
   op->into = into;
   op->fails = disk_.happens(disk_.faults.read_errors);
-  disk_.begin(op, [this_disk = &disk_, op] {
-    if (!op->fails) this_disk->take_read(op);
+  const bool is_early = disk_.habits.early_reads && disk_.chance_.one_in(2);
+  if (is_early) disk_.take_read(op);
+  disk_.begin(op, [this_disk = &disk_, op, is_early] {
+    if (!op->fails && !is_early) this_disk->take_read(op);
   });
   if (!op->fails) return {};
   sometimes(probe::read_failed);

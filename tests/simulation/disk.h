@@ -23,6 +23,7 @@ struct disk_habits {
   nanoseconds slow_max = 0;
   bool outlives_process = false;  // what was sent lands though the sender is gone: nbd://
   bool trim_zeroes = true;
+  bool early_reads = false;  // half of the reads give what was there when they began
 };
 
 // Of 10,000 operations each. Off when the world heals.
@@ -32,6 +33,8 @@ struct disk_faults {
   unsigned stale_reads = 0;        // of whole 4 KiB blocks that were written more than once
   unsigned misdirected_reads = 0;  // of whole blocks: another block's content
   std::uint64_t stale_from = 0;    // both only at and above this offset
+  unsigned stray_writes = 0;       // one block of the write is lost, or lands elsewhere
+  std::uint64_t stray_from = 0;    // only at and above this offset, whence and whither
 };
 
 // Planted: a disk that breaks its contract.
@@ -60,6 +63,8 @@ class disk {
   // Since the last power cut a flush failed, and what it should have made durable is still read, until the next one.
   bool has_lost_writes() const { return has_lost_writes_; }
   const std::string &name() const { return name_; }
+  // For the checkers: this block was to become what it did not become, or was not to change.
+  std::function<void(std::uint64_t block, std::vector<std::byte> wanted)> on_stray;
   // For the checkers: writes and flushes that returned an error to this process.
   struct counters {
     std::uint64_t reads = 0, writes = 0, flushes = 0, errors = 0, late_landings = 0;
@@ -86,6 +91,7 @@ class disk {
   void settle(const operation_ptr &op);
   void land_write(const operation_ptr &op, std::size_t from, std::size_t to);
   void take_read(const operation_ptr &op);
+  bool goes_astray(const operation_ptr &op, std::size_t from, std::size_t to);
 
   world &world_;
   const std::string name_;
@@ -100,8 +106,16 @@ class disk {
 
 class device final : public block_device {
  public:
-  device(disk &where, process &owner) : disk_(where), owner_(owner), seen_failures_(where.flush_failures_) {}
-  std::uint64_t size_bytes() const override { return disk_.image.size_bytes(); }
+  device(disk &where, process &owner)
+      : disk_(where),
+        owner_(owner),
+        size_bytes_(where.image.size_bytes()),
+        seen_failures_(where.flush_failures_) {}
+  std::uint64_t size_bytes() const override { return size_bytes_; }
+  result<> measure() override {
+    size_bytes_ = disk_.image.size_bytes();
+    return {};
+  }
   result<> read(std::uint64_t offset, std::span<std::byte> into) override;
   result<> write(std::uint64_t offset, std::span<const std::byte> from, durability how) override;
   result<> zero(std::uint64_t offset, std::uint64_t length, bool may_unmap, durability how) override;
@@ -116,6 +130,7 @@ class device final : public block_device {
   result<> flush_once();
   disk &disk_;
   process &owner_;
+  std::uint64_t size_bytes_;
   std::uint64_t seen_failures_;
   flush_queue flushes_;  // production's: a failure is for good
 };

@@ -13,6 +13,13 @@ disk_image::disk_image(std::uint64_t size_bytes)
       current_((size_bytes + image_block_bytes - 1) / image_block_bytes),
       durable_(current_.size()) {}
 
+void disk_image::enlarge(std::uint64_t to_bytes) {
+  check(to_bytes >= size_bytes_, "a disk that becomes smaller");
+  size_bytes_ = to_bytes;
+  current_.resize((to_bytes + image_block_bytes - 1) / image_block_bytes);
+  durable_.resize(current_.size());
+}
+
 const disk_image::block &disk_image::content(const block_ptr &which) {
   static const block zeroes{};
   return which ? *which : zeroes;

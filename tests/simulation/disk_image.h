@@ -26,6 +26,7 @@ class disk_image {
   explicit disk_image(std::uint64_t size_bytes);
 
   std::uint64_t size_bytes() const { return size_bytes_; }
+  void enlarge(std::uint64_t to_bytes);
   void read(std::uint64_t offset, std::span<std::byte> into) const;
   // Offset and length in whole sectors. `durable`: this very write survives a power cut.
   void write(std::uint64_t offset, std::span<const std::byte> from, bool durable);

@@ -17,6 +17,7 @@ formatted_store make(const run_options &o) {
   request.store.bytes[0] = std::byte{7};
   request.chunk_bytes = o.chunk_bytes;
   request.node_count = 3;
+  request.when_full = o.when_full;
   request.values.lease_ms = o.lease_ms;
   request.values.lease_margin_ms = o.margin_ms;
   request.values.barrier_ms = o.barrier_ms;
@@ -37,10 +38,10 @@ formatted_store make(const run_options &o) {
 
 const formatted_store &formatted_store_for(const run_options &o) {
   using key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t, unsigned, std::uint64_t,
-                         std::uint64_t, bool>;
+                         std::uint64_t, bool, full_policy>;
   static std::map<key, formatted_store> kept;
-  const key wanted{o.chunk_bytes, o.lease_ms,       o.margin_ms,    o.barrier_ms,
-                   o.volumes,     o.volume_sectors, o.store_chunks, o.separate_metadata};
+  const key wanted{o.chunk_bytes,    o.lease_ms,     o.margin_ms,         o.barrier_ms, o.volumes,
+                   o.volume_sectors, o.store_chunks, o.separate_metadata, o.when_full};
   const auto found = kept.find(wanted);
   if (found != kept.end()) return found->second;
   if (kept.size() > 64) kept.clear();

@@ -108,15 +108,33 @@ bool judge::may_be_gone(volume_id volume, snapshot_number number) const {
   });
 }
 
+bool judge::surely_waits_for_room(volume_id volume) const {
+  const auto found = policies.find(volume.value);
+  return found != policies.end() && found->second == std::set{full_policy::snapshot_first};
+}
+
+void judge::note_what_may_be_given_up() {
+  for (auto &[key, known] : names) {
+    const auto policy = policies.find(key.first);
+    if (policy != policies.end() && policy->second.contains(full_policy::origin_first) &&
+        known.is_held != known_snapshot::held::yes)
+      known.may_be_given_up = true;
+  }
+}
+
 void judge::listed(const std::vector<wire::snapshot_entry> &all) {
   std::map<std::pair<std::uint32_t, std::string>, snapshot_number> found;
   for (const auto &entry : all) {
+    const auto known = names.find({entry.volume.value, entry.name});
+    if (entry.sacrificed && known != names.end() && !known->second.may_be_given_up)
+      return wrong("given up", "snapshot " + entry.name + " is given up, and may not be");
     if (entry.state != 1) continue;  // dying: its name is free
     if (!found.emplace(std::pair(entry.volume.value, entry.name), entry.number).second)
       return wrong("catalog", "two snapshots named " + entry.name);
   }
   for (const auto &[name, known] : names) {
     const auto at = found.find(name);
+    if (known.exists == existence::yes && at == found.end() && known.may_be_given_up) continue;
     if (known.exists == existence::yes && at == found.end())
       return wrong("catalog", "snapshot " + name.second + " was made and is not there");
     if (known.exists == existence::no && at != found.end())

@@ -13,6 +13,7 @@
 //   leak        what is deleted becomes free
 //   audit       what is said of a place is what the next master would say                     rule 1
 //   detected    damaged metadata is reported or harmless, never believed                      I12
+//   given up    only what may be given up for room is, and in the order that was said                I18
 //   alive       when the faults are over everything that was begun ends
 //   check       a check() of the code itself
 #pragma once
@@ -23,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,10 +58,18 @@ class judge {
     snapshot_number number;  // 0: not known
     bool busy = false;       // an operation on it is under way
     bool is_going = false;   // deleting has begun at some time
+    enum class held : std::uint8_t { no, yes, unknown } is_held = held::no;
+    bool may_be_given_up = false;  // once a volume's origin came first and this was not surely held
   };
   std::map<std::pair<std::uint32_t, std::string>, known_snapshot> names;
   void listed(const std::vector<wire::snapshot_entry> &all);
   bool may_be_gone(volume_id volume, snapshot_number number) const;
+  // What a volume does when the store is full, as far as it is known: all that it may be.
+  std::map<std::uint32_t, std::set<full_policy>> policies;
+  std::uint64_t policy_changes = 0;  // asked for so far
+  bool surely_waits_for_room(volume_id volume) const;
+  // After anything that was said about policies, holds and snapshots, and before it is asked for.
+  void note_what_may_be_given_up();
 
   struct counters {
     std::uint64_t reads = 0, writes = 0, snapshot_reads = 0, snapshots = 0, removed = 0, renamed = 0,

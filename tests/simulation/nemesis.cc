@@ -3,6 +3,7 @@
 // What goes wrong: every now and then one thing of the classes that are on, often while the last one lasts.
 #include "tests/simulation/cluster.h"
 #include "tests/simulation/probes.h"
+#include "tests/simulation/rare_faults.h"
 
 #include <cmath>
 
@@ -184,7 +185,10 @@ struct nemesis {
                                      {fault::power_cut, &nemesis::cut_power},
                                      {fault::isolation, &nemesis::isolate_node},
                                      {fault::server_crash_at_write, &nemesis::crash_server_at_write},
-                                     {fault::power_cut_at_write, &nemesis::cut_power_at_write}};
+                                     {fault::power_cut_at_write, &nemesis::cut_power_at_write},
+                                     {fault::slow_links, &nemesis::slow_link},
+                                     {fault::long_sleep, &nemesis::sleep_for_long},
+                                     {fault::usurper, &nemesis::usurp}};
     std::vector<kind> on;
     for (const kind &k : kinds)
       if (c.has(k.of)) on.push_back(k);
@@ -192,6 +196,9 @@ struct nemesis {
     const kind chosen = on[chance.below(on.size())];
     (this->*chosen.what)();
   }
+  void slow_link() { slow_link_of_a_node(c, chance); }
+  void sleep_for_long() { sleep_past_a_lease(c, chance); }
+  void usurp() { elect_during_a_takeover(c, chance); }
   void rot() {
     if (chance.one_in(4)) damage_metadata(c, chance);
   }

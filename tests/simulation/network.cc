@@ -48,12 +48,13 @@ void network::connect(process &from, mailbox &box, const std::string &place, con
       if (const auto alive = weak.lock()) alive->close();
     });
   }
-  const nanoseconds until_accepted = some_latency();
+  const nanoseconds until_accepted = latency(place, address);
   far->last_ready_ = world_.now() + until_accepted;  // nothing arrives before it
   world_.after(until_accepted, there.owner, [&there, far] {
     if (far->open_) there.box->post([&there, far] { there.accept(far); });
   });
-  world_.after(some_latency(), &from, [&box, near, opened] { box.post([near, opened] { opened(near); }); });
+  world_.after(latency(address, place), &from,
+               [&box, near, opened] { box.post([near, opened] { opened(near); }); });
 }
 
 void network::lose_some(unsigned per_mille) {
@@ -73,6 +74,16 @@ void network::lose_some(unsigned per_mille) {
   }
 }
 
+void network::lose_all_of(const std::string &place) {
+  for (const auto &weak : ends_) {
+    const auto end = weak.lock();
+    if (!end || !end->open_ || end->place_ != place) continue;
+    sometimes(probe::connection_lost);
+    end->lose(0);
+    if (const auto peer = end->peer_.lock()) peer->lose(millisecond);
+  }
+}
+
 void network::arrive_later(const pipe_ptr &at, nanoseconds delay) {
   world_.after(delay, at->owner_, [at] { at->deliver(); });
 }
@@ -83,7 +94,7 @@ void pipe_end::send(std::vector<std::byte> bytes) {
   const auto peer = peer_.lock();
   if (!open_ || !peer || !peer->open_ || bytes.empty()) return;
   network &net = *net_;
-  nanoseconds ready = net.world_.now() + net.some_latency();
+  nanoseconds ready = net.world_.now() + net.latency(place_, peer->place_);
   if (net.habits.swaps_messages && !peer->arriving_.empty() && net.chance_.one_in(4)) {
     peer->arriving_.push_front({ready, std::move(bytes), false});
     return net.arrive_later(peer, ready - net.world_.now());
@@ -156,7 +167,7 @@ void pipe_end::close() {
     peer->arriving_.clear();
   }
   const nanoseconds ready = peer->last_ready_ =
-      std::max(net_->world_.now() + net_->some_latency(), peer->last_ready_);
+      std::max(net_->world_.now() + net_->latency(place_, peer->place_), peer->last_ready_);
   peer->arriving_.push_back({ready, {}, true});
   net_->arrive_later(peer, ready - net_->world_.now());
 }
@@ -168,7 +179,7 @@ void pipe_end::close_when_sent() {
   const auto peer = peer_.lock();
   if (!peer || !peer->open_) return;
   const nanoseconds ready = peer->last_ready_ =
-      std::max(net_->world_.now() + net_->some_latency(), peer->last_ready_);
+      std::max(net_->world_.now() + net_->latency(place_, peer->place_), peer->last_ready_);
   peer->arriving_.push_back({ready, {}, true});
   net_->arrive_later(peer, ready - net_->world_.now());
 }

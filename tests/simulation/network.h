@@ -76,10 +76,14 @@ class network {
 
   // Cuts from one place to another (an address is a place); both directions are two cuts.
   void cut(const std::string &from, const std::string &to) { cuts_.insert({from, to}); }
-  void heal() { cuts_.clear(); }
+  // What is sent from one place to another takes so much longer, for as long as this is set; 0: no longer.
+  void slow_down(const std::string &from, const std::string &to, nanoseconds by) { slow_[{from, to}] = by; }
+  void heal() { cuts_.clear(), slow_.clear(); }
   void heal(const std::string &from, const std::string &to) { cuts_.erase({from, to}); }
   // Connections are lost, each with this chance; they may be in the middle of a message.
   void lose_some(unsigned per_mille);
+  // All connections from this place.
+  void lose_all_of(const std::string &place);
 
   unsigned lost_per_million = 0;  // of what is sent: the connection is lost somewhere in it
 
@@ -87,6 +91,10 @@ class network {
   friend class pipe_end;
   bool is_cut(const std::string &from, const std::string &to) const { return cuts_.contains({from, to}); }
   nanoseconds some_latency();
+  nanoseconds latency(const std::string &from, const std::string &to) {
+    const auto found = slow_.find({from, to});
+    return some_latency() + (found == slow_.end() ? 0 : found->second);
+  }
   void arrive_later(const pipe_ptr &at, nanoseconds delay);
 
   world &world_;
@@ -98,6 +106,7 @@ class network {
   prng chance_;
   std::map<std::string, listener> listeners_;
   std::set<std::pair<std::string, std::string>> cuts_;
+  std::map<std::pair<std::string, std::string>, nanoseconds> slow_;
   std::vector<std::weak_ptr<pipe_end>> ends_;
 };
 

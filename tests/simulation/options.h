@@ -4,6 +4,7 @@
 // are on. Each class is off in about half of the runs, so that rare combinations are met, too ("swarm").
 #pragma once
 
+#include "metaserver/base/full_policy.h"
 #include "tests/simulation/disk.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/weather.h"
@@ -38,13 +39,17 @@ enum class fault : std::uint8_t {
   isolation,
   server_crash_at_write,
   power_cut_at_write,
+  slow_links,
+  long_sleep,
+  usurper,
+  stray_writes,
 };
 inline constexpr const char *fault_names[] = {
-    "server_crash",      "node_crash",    "server_freeze",   "node_freeze", "power_cut",
-    "connection_loss",   "network_cut",   "suspend",         "wall_jump",   "clock_drift",
-    "store_errors",      "origin_errors", "metadata_errors", "device_full", "damage",
-    "slow_disk",         "slow_network",  "failover",        "isolation",   "server_crash_at_write",
-    "power_cut_at_write"};
+    "server_crash",       "node_crash",    "server_freeze",   "node_freeze", "power_cut",
+    "connection_loss",    "network_cut",   "suspend",         "wall_jump",   "clock_drift",
+    "store_errors",       "origin_errors", "metadata_errors", "device_full", "damage",
+    "slow_disk",          "slow_network",  "failover",        "isolation",   "server_crash_at_write",
+    "power_cut_at_write", "slow_links",    "long_sleep",      "usurper",     "stray_writes"};
 inline constexpr std::size_t fault_count = std::size(fault_names);
 inline constexpr std::size_t fault_drawn_count = static_cast<std::size_t>(fault::isolation);
 
@@ -73,7 +78,12 @@ struct run_options {
   bool few_snapshots = false;  // deleted soon: often there is only one
   std::size_t maps_min = 256;  // what a client's map cache holds at least
   bool audits_maps = false;    // what is said of places is compared with what the next master would say
+  bool audits_grants = false;  // what is granted is compared with what the next master would know
+  full_policy when_full = full_policy::error;
+  bool keeps_room = false;  // policies, priorities and holds change, and the store is enlarged
   disk_habits disks;
+  nanoseconds metadata_slow_max = 0;  // 0: the metadata are on a disk like the others
+  unsigned metadata_slow_per_mille = 0;
   network_habits net;
   std::set<fault> faults;
 

@@ -81,6 +81,12 @@ std::vector<planted_bug> make_list() {
   add(core("reserve_before_durable", "chunks are granted before a crash cannot take that back"));
   add(core("short_grace", "a master waits for a lease shorter than those that were granted"));
   add(core("bitmap_in_grace", "a chunk is said to be unshared during grace"));
+  add(core("sacrifice_at_once", "a snapshot that is given up is dead while it is still being read"));
+  add(core("sacrifice_held", "a held snapshot is given up, too"));
+  add(core("sacrifice_newest", "of the snapshots that may be given up the last in order is"));
+  add(core("sacrifice_any_volume", "whether a volume's owner gives snapshots up is not asked"));
+  add(core("lost_waits_kept", "who lost the connection goes on waiting for room"));
+  add(core("resize_wakes_nobody", "those who wait for room are looked at again only when some was freed"));
   add(machine("keep_bitmap", "the unshared bitmap is kept over an epoch"));
   add(machine("late_answer", "an answer of an older epoch sets its bits"));
   add(machine("no_drain", "a barrier is answered with writes in flight"));

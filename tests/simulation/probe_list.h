@@ -38,7 +38,10 @@ namespace csnap::simulation {
   X(trimmed) X(unflushed_write_lost) X(wall_clock_jumped) X(write_admitted) X(write_failed) \
   X(write_landed_after_sender_died) X(write_landed_after_sender_gone) X(write_landed_in_pieces) \
   X(write_needs_copy) X(write_of_data) X(write_of_several_chunks) X(write_of_zeroes) X(write_waited) \
-  X(write_with_fua)
+  X(write_with_fua) \
+  X(link_slow) X(takeover_frozen) X(write_lost) X(write_misdirected) X(stray_write_named) \
+  X(grant_audited) X(given_up) X(held) X(released) X(policy_set) X(priority_set) X(enlarged) \
+  X(enlarged_under_load) X(delete_of_held_refused)
 
 enum class probe : unsigned {
 #define CSNAP_PROBE(name) name,

@@ -50,6 +50,7 @@ void server_process::elected() {
   server::master_options options;
   options.about.address = setup_.address;
   options.about.node = setup_.node;
+  options.measure_store = setup_.measure_store;
   options.election_can_split = election_.can_split();
   options.planted_in_core = setup_.planted_in_core;
   options.planted = setup_.planted;
@@ -159,6 +160,8 @@ void server_process::send(core::connection_id to, const wire::envelope &what) {
   if (found == peers_.end()) return;
   if (const auto *w = std::get_if<wire::welcome>(&what.body)) found->second->session = w->session;
   if (setup_.on_send) setup_.on_send(what);
+  if (const auto *granted = std::get_if<wire::reserved>(&what.body); granted && setup_.on_grant)
+    setup_.on_grant(*granted);
   if (const auto *said = std::get_if<wire::map_reply>(&what.body); said && setup_.on_map)
     setup_.on_map(maps_asked_.at({to, what.request}), *said);
   if (what.request == 0) world_.say("%s says %s", self_.name().c_str(), wire::message_name(what.body));
@@ -258,11 +261,13 @@ void server_process::unwatch(session_id session) { watched_.erase(session); }
 
 void server_process::log(server::log_level, const std::string &text) {
   world_.say("%s: %s", self_.name().c_str(), text.c_str());
+  if (engine_ != nullptr && setup_.on_log) setup_.on_log(*engine_, text);
 }
 
 void server_process::stop_at_once(const std::string &what, const error &why) {
   world_.say("%s stops: %s: %s", self_.name().c_str(), what.c_str(), why.text.c_str());
   sometimes(probe::server_stopped_at_once);
+  if (setup_.on_stop) setup_.on_stop(why);
   self_.kill();
   world_.park();
 }

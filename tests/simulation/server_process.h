@@ -34,6 +34,10 @@ struct server_setup {
   bool time_is_wall_clock = false;    // planted
   std::function<void(const wire::envelope &)> on_send;                     // for the checkers
   std::function<void(const wire::map &, const wire::map_reply &)> on_map;  // may be empty
+  std::function<void(const wire::reserved &)> on_grant;                    // may be empty
+  std::function<void(const store::engine &, const std::string &)> on_log;  // may be empty
+  std::function<void(const error &)> on_stop;
+  std::function<result<std::uint64_t>()> measure_store;
   std::function<void()> on_unprovable;  // a session was opened whose end nobody can prove
 };
 

@@ -48,9 +48,13 @@ void rename_one(cluster &c, prng &chance, const std::pair<std::uint32_t, std::st
   } else if (is_clear_refusal(answer.error().code)) {
     to.exists = existence::no;
     from.is_going = false;
+  } else if (answer.error().code == errc::not_found && from.may_be_given_up) {
+    to.exists = from.exists = existence::no;
   } else if (answer.error().code == errc::shutting_down) {
     to.exists = from.exists = existence::unknown;
     to.number = from.number;
+    to.is_held = from.is_held;
+    to.may_be_given_up = from.may_be_given_up;
   } else {
     c.judged->wrong("catalog", "a rename failed: " + answer.error().text);
   }
@@ -70,6 +74,7 @@ result<> make_snapshot(cluster &c, prng &chance, bool group, std::string *made) 
     what.members.push_back({volume_name(v), name});
     names[{v, name}].busy = true;
   }
+  c.judged->note_what_may_be_given_up();
   const auto answer = c.admin->call(what, patience);
   for (const auto v : volumes) names[{v, name}].busy = false;
   if (!answer) {
@@ -105,16 +110,20 @@ result<> remove_snapshot(cluster &c, const std::pair<std::uint32_t, std::string>
   const auto answer = c.admin->call(what, patience);
   known.busy = false;
   if (answer) {
+    if (known.is_held == judge::known_snapshot::held::yes)
+      c.judged->wrong("catalog", "a snapshot that is held was deleted");
     sometimes(probe::removed);
     ++c.judged->count.removed;
     known.exists = existence::no;
     return {};
   }
   const errc code = answer.error().code;
-  if (code == errc::not_found && known.exists != existence::yes) {
+  if (code == errc::not_found && (known.exists != existence::yes || known.may_be_given_up)) {
     known.exists = existence::no;
     return {};
   }
+  const bool is_held = known.is_held != judge::known_snapshot::held::no;
+  sometimes(probe::delete_of_held_refused, is_held && code == errc::refused);
   if (code == errc::shutting_down) known.exists = existence::unknown;
   else if (!is_clear_refusal(code)) c.judged->wrong("catalog", "a delete failed: " + answer.error().text);
   return answer.error();
@@ -134,6 +143,7 @@ bool list_all(cluster &c, std::vector<wire::snapshot_entry> *all) {
 }
 
 void start_tools(cluster &c) {
+  if (c.options.keeps_room) start_room_keeper(c);
   for (int t = 0; t < 2; ++t)
     c.tool_process->start([&c, t] {
       prng chance = c.w.stream("tool" + std::to_string(t));

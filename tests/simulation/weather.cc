@@ -85,11 +85,149 @@ void use_up_the_store(run_options &o, prng &p) {
   o.faults.insert(fault::connection_loss);
 }
 
+// Barriers are given up, and the next one begins, while the answer to the first is under way.
+void delay_freezes(run_options &o, prng &p) {
+  o.nodes = 2;
+  o.threads_per_node = 2;
+  o.servers = 1;
+  o.lease_ms = 1000;
+  o.margin_ms = 200;
+  o.barrier_ms = static_cast<std::uint32_t>(p.between(20, 60));
+  o.volume_sectors = 8 * static_cast<std::uint64_t>(p.between(1, 3));
+  o.duration = 1500 * millisecond;
+  o.operations_max = 500;
+  o.pause_between_tools = o.barrier_ms * millisecond / 2;
+  o.pause_between_faults = 5 * o.barrier_ms * millisecond;
+  o.few_snapshots = true;
+  o.faults.insert(fault::slow_links);
+}
+
+void delay_recalls(run_options &o, prng &p) {
+  o.nodes = 3;
+  o.readers = 1;
+  o.threads_per_node = 2;
+  o.lease_ms = 1000;
+  o.margin_ms = 200;
+  o.barrier_ms = 200;
+  o.duration = 2 * second;
+  o.operations_max = 500;
+  o.pause_between_tools = p.between(5, 30) * millisecond;
+  o.pause_between_faults = p.between(50, 200) * millisecond;
+  o.reads_long = true;
+  o.few_snapshots = p.one_in(2);
+  o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 4));
+  o.store_chunks = static_cast<std::uint64_t>(p.between(8, 16));
+  o.faults.insert(fault::slow_links);
+  if (p.one_in(4)) o.faults.insert(fault::server_crash);
+  if (p.one_in(2)) return;
+  o.maps_min = 1;
+  o.threads_per_node = 3;
+  slow_disk(o, p);
+}
+
+void delay_leases(run_options &o, prng &p) {
+  o.nodes = 2;
+  o.readers = 1;
+  o.threads_per_node = 2;
+  o.lease_ms = p.one_in(2) ? 100 : 300;
+  o.margin_ms = o.lease_ms / 5;
+  o.barrier_ms = 200;
+  o.volume_sectors = 8 * static_cast<std::uint64_t>(p.between(4, 12));
+  o.duration = 1500 * millisecond;
+  o.operations_max = 500;
+  o.pause_between_tools = p.between(10, 40) * millisecond;
+  o.pause_between_faults = o.lease_ms * millisecond;
+  o.reads_long = true;
+  o.faults.insert(fault::slow_links);
+}
+
+// A grant or a commit waits long for its record, and then the server ends; who wrote lives on.
+void slow_down_the_log(run_options &o, prng &p) {
+  o.servers = 2;
+  o.nodes = static_cast<unsigned>(p.between(2, 3));
+  o.threads_per_node = static_cast<unsigned>(p.between(1, 3));
+  o.separate_metadata = true;
+  o.metadata_slow_per_mille = static_cast<unsigned>(p.between(100, 1000));
+  o.metadata_slow_max = p.between(2, 40) * millisecond;
+  o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 3));
+  o.store_chunks = static_cast<std::uint64_t>(p.one_in(2) ? p.between(12, 40) : 200);
+  o.audits_grants = true;
+  o.faults.insert({fault::server_crash, fault::server_crash_at_write});
+  sometimes_add(o, p, {fault::failover, fault::power_cut_at_write});
+}
+
+void fill_the_store(run_options &o, prng &p) {
+  const full_policy policies[] = {full_policy::error, full_policy::origin_first, full_policy::origin_first,
+                                  full_policy::snapshot_first, full_policy::snapshot_first};
+  o.nodes = static_cast<unsigned>(p.between(1, 3));
+  o.volumes = static_cast<unsigned>(p.between(1, 2));
+  o.threads_per_node = static_cast<unsigned>(p.between(1, 3));
+  o.lease_ms = p.one_in(2) ? 300 : 1000;
+  o.margin_ms = o.lease_ms / 5;
+  o.when_full = policies[p.below(5)];
+  o.keeps_room = true;
+  o.audits_grants = true;
+  o.reads_long = p.one_in(2);
+  o.store_chunks = static_cast<std::uint64_t>(p.between(4, 10));
+  o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 3));
+  o.duration = p.between(1500, 3000) * millisecond;
+  o.pause_between_tools = p.between(10, 60) * millisecond;
+  sometimes_add(o, p, {fault::server_crash, fault::failover, fault::connection_loss, fault::node_crash});
+  if (p.one_in(3)) o.faults.insert(fault::server_crash_at_write);
+  if (p.one_in(3)) slow_disk(o, p);
+  if (p.one_in(3)) slow_network(o, p);
+}
+
+void lead_writes_astray(run_options &o, prng &p) {
+  o.separate_metadata = true;  // what is preserved has no checksums
+  o.faults.insert({fault::stray_writes, fault::server_crash, fault::server_crash_at_write});
+  sometimes_add(o, p, {fault::failover});
+  o.volume_sectors *= p.one_in(2) ? 40 : 1;
+  o.pause_between_faults = p.between(20, 150) * millisecond;
+}
+
+void sleep_for_long(run_options &o, prng &p) {
+  o.nodes = static_cast<unsigned>(p.between(2, 3));
+  o.threads_per_node = static_cast<unsigned>(p.between(1, 3));
+  o.lease_ms = p.one_in(2) ? 100 : 300;
+  o.margin_ms = o.lease_ms / 5;
+  o.barrier_ms = static_cast<std::uint32_t>(p.between(50, 300));
+  o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 4));
+  o.store_chunks = static_cast<std::uint64_t>(p.between(8, 24));
+  o.duration = p.between(8, 16) * o.lease_ms * millisecond;
+  o.pause_between_tools = p.between(2, 20) * millisecond;
+  o.pause_between_faults = o.lease_ms * millisecond / 2;
+  o.faults.insert(fault::long_sleep);
+  slow_disk(o, p);
+}
+
+void usurp_masters(run_options &o, prng &p) {
+  o.several_hosts = o.election_can_split = o.separate_metadata = true;
+  o.servers = 3;
+  o.nodes = static_cast<unsigned>(p.between(1, 3));
+  o.lease_ms = p.one_in(2) ? 100 : 300;
+  o.margin_ms = o.lease_ms / 5;
+  o.faults.insert(fault::usurper);
+  sometimes_add(o, p, {fault::server_crash, fault::server_freeze});
+  o.pause_between_faults = p.between(40, 250) * millisecond;
+  o.metadata_slow_per_mille = static_cast<unsigned>(p.between(5, 60));
+  o.metadata_slow_max = p.between(20, 200) * millisecond;
+  o.disks.early_reads = true;
+}
+
 }  // namespace
 
 weather weather_of_seed(std::uint64_t seed) {
   prng p = prng(seed).stream("weather");
-  return p.one_in(2) ? weather::mixed : static_cast<weather>(1 + p.below(weather_count - 1));
+  if (!p.one_in(2)) return static_cast<weather>(1 + p.below(weather_first_drawn_count - 1));
+  // Weathers that came later take the place of mixed seeds, so that the seeds of the others stay what they are.
+  const auto one_of = [&](weather first, std::size_t count, prng &from) {
+    return static_cast<weather>(static_cast<std::size_t>(first) + from.below(count));
+  };
+  prng newer = prng(seed).stream("newer weather"), newest = prng(seed).stream("newest weather");
+  if (newer.one_in(3)) return one_of(weather::late_freezes, 6, newer);
+  if (newest.one_in(6)) return one_of(weather::full_store, 2, newest);
+  return weather::mixed;
 }
 
 void make_weather(run_options &o, weather what) {
@@ -132,6 +270,14 @@ void make_weather(run_options &o, weather what) {
       o.disks.slow_max = p.between(1, 20) * millisecond;
       o.faults.insert(fault::slow_disk);
       break;
+    case weather::late_freezes: delay_freezes(o, p); break;
+    case weather::late_recalls: delay_recalls(o, p); break;
+    case weather::late_leases: delay_leases(o, p); break;
+    case weather::slow_log: slow_down_the_log(o, p); break;
+    case weather::long_sleepers: sleep_for_long(o, p); break;
+    case weather::usurpers: usurp_masters(o, p); break;
+    case weather::full_store: fill_the_store(o, p); break;
+    case weather::stray_writes: lead_writes_astray(o, p); break;
   }
   // So that there is something to do until the end.
   o.pause_between_operations =

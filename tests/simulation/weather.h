@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a run aims at. Half of the seeds draw everything alike; each of the others makes a few rare things meet,
-// that seldom do by chance: a long read over a cut link and a takeover, a crash at a certain write, ...
+// What a run aims at. More than a quarter of the seeds draw everything alike; each of the others makes a few rare
+// things meet, that seldom do by chance: a long read over a cut link and a takeover, a crash at a certain write, ...
 #pragma once
 
 #include "tests/simulation/prng.h"
@@ -23,10 +23,21 @@ enum class weather : std::uint8_t {
   killed_writers,    // and the power fails after the next snapshot
   rot,               // one copy of a block is damaged, and servers end
   split,             // masters that do not know that they are not
+  // From here on drawn anew, in place of some of the mixed ones.
+  late_freezes,   // barriers are given up before the answer of a node far away comes
+  late_recalls,   // a reader is far away, and writers lose their connections while they wait for it
+  late_leases,    // a reader is told late that its lease was renewed, or who it is
+  slow_log,       // the metadata are slow, and servers end
+  long_sleepers,  // nodes sleep for longer than their leases, and others need the chunks
+  usurpers,       // masters are elected while another takes over, and reads take long
+  full_store,     // the store is full; policies, holds and priorities change, and it is enlarged
+  stray_writes,   // writes of metadata are lost or land elsewhere
 };
 inline constexpr const char *weather_names[] = {
-    "mixed",          "isolation",      "tiny_store", "failing_metadata",
-    "power_at_write", "killed_writers", "rot",        "split"};
+    "mixed",         "isolation", "tiny_store",   "failing_metadata", "power_at_write", "killed_writers",
+    "rot",           "split",     "late_freezes", "late_recalls",     "late_leases",    "slow_log",
+    "long_sleepers", "usurpers",  "full_store",   "stray_writes"};
+inline constexpr std::size_t weather_first_drawn_count = static_cast<std::size_t>(weather::late_freezes);
 inline constexpr std::size_t weather_count = std::size(weather_names);
 
 weather weather_of_seed(std::uint64_t seed);

@@ -76,6 +76,8 @@ struct thread {
                                                   .node = node.number(),
                                                   .thread = number});
     const auto how = fua ? durability::durable : durability::cached;
+    const bool waits = c.judged->surely_waits_for_room(volume);
+    const auto policy_changes = c.judged->policy_changes;
     const auto done = node.write(volume, [&](plugin::origin_io &io) {
       if (kind < 7) return io.write(offset, bytes, how);
       if (kind < 9) return io.zero(offset, length, chance.one_in(2), how);
@@ -84,6 +86,8 @@ struct thread {
     sometimes(probe::write_of_several_chunks, where.count > c.options.chunk_bytes / sector_bytes);
     if (!done) {
       if (!does_nothing) history.write_failed(entry);
+      if (done.error().code == errc::no_space && waits && policy_changes == c.judged->policy_changes)
+        c.judged->wrong("refused", "a write that was to wait for room failed: " + done.error().text);
       return explain("a write", done.error(), false);
     }
     ++c.judged->count.writes;
@@ -128,7 +132,7 @@ struct thread {
   }
   bool may_be_gone(const named &n) const {
     const auto &known = c.judged->names.at({n.volume.value, n.name});
-    return known.is_going || known.exists != judge::existence::yes || known.busy;
+    return known.is_going || known.exists != judge::existence::yes || known.busy || known.may_be_given_up;
   }
 
   void read_snapshot() {
