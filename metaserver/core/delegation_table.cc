@@ -32,10 +32,6 @@ void delegation_table::drop_all(session_id session) {
   held_.erase(found);
 }
 
-bool delegation_table::holds(session_id session, volume_id volume, chunk_no chunk) const {
-  return holders(volume, chunk).contains(session);
-}
-
 const std::set<session_id> &delegation_table::holders(volume_id volume, chunk_no chunk) const {
   static const std::set<session_id> nobody;
   const auto found = holders_.find(of(volume, chunk));

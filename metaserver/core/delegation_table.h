@@ -23,7 +23,6 @@ class delegation_table {
   bool add(session_id session, volume_id volume, chunk_no chunk);
   void drop(session_id session, volume_id volume, chunk_no chunk);
   void drop_all(session_id session);
-  bool holds(session_id session, volume_id volume, chunk_no chunk) const;
   const std::set<session_id> &holders(volume_id volume, chunk_no chunk) const;
   std::size_t count(session_id session) const;
 

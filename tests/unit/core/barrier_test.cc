@@ -229,6 +229,9 @@ TEST_CASE("create: repeated with the same request it has one effect") {
   s.server.restart();
   test_client tool(s.server, 5, wire::client_role::tool);
   CHECK(tool.ask<wire::created>(what).number.value == 1);
+  // What it made is gone: it is not made again.
+  tool.ask<wire::done>(remove_of("a", "s"));
+  CHECK(tool.ask<wire::failed>(what).code == errc::not_found);
 }
 
 TEST_CASE("create: after a takeover every recorded session may be a writer of any volume") {

@@ -369,3 +369,40 @@ TEST_CASE("map: only of a snapshot that the session has open, and only whole seg
   s.reader.send(wire::map{s.v1.id, s.snapshot, chunk_no{1}});
   CHECK(s.reader.is_hung_up());
 }
+
+TEST_CASE("map: of a session whose lease ran out while the map waited for a record") {
+  scene s;
+  s.server.durable_at_once = false;
+  s.w1.send(commit_of(s.v1, s.r1, 5));
+  const auto map = s.reader.send(wire::map{s.v1.id, s.snapshot, chunk_no{0}});
+  s.server.advance(test_lease_over_ms);
+  s.server.make_durable();
+  CHECK(s.reader.take<wire::failed>(map).code == errc::gone);
+}
+
+TEST_CASE("map: a segment with a long history, of which each snapshot sees its own part") {
+  scene s;
+  constexpr std::uint64_t segment = wire::segment_chunks,
+                          history = 6;  // more exceptions than are listed at once
+  for (std::uint64_t n = 1; n <= history; ++n) {
+    const auto number = s.tool.send(create_of("a", "s" + std::to_string(n)));
+    for (auto *w : {&s.w1, &s.w2}) w->tell(wire::freeze_answer{w->pushed<wire::freeze>()->barrier});
+    s.tool.take<wire::created>(number);
+    s.v1 = s.w1.ask<wire::volume_opened>(wire::open_volume{"a", {}});
+    wire::commit all{s.v1.id, s.v1.epoch, {}};
+    for (std::uint64_t c = 0; c < segment; ++c) all.entries.push_back({chunk_no{c}, {}, store_chunk::zero()});
+    // One chunk near the end differs, another one for each snapshot.
+    const store_chunk place{s.r1.first.value + n};
+    all.entries[segment - n - 1] = {chunk_no{segment - n - 1}, s.r1.id, place};
+    s.w1.ask<wire::committed>(all);
+  }
+  for (std::uint64_t n = 1; n <= history; ++n) {
+    const auto opened =
+        s.reader.ask<wire::snapshot_opened>(wire::open_snapshot{"a", "s" + std::to_string(n), {}, {}});
+    const auto runs = s.reader.ask<wire::map_reply>(wire::map{s.v1.id, opened.number, chunk_no{0}}).runs;
+    REQUIRE(runs.size() == 3);
+    CHECK((runs[0].kind == wire::place_kind::zero && runs[0].count == segment - n - 1));
+    CHECK((runs[1].kind == wire::place_kind::store && runs[1].first.value == s.r1.first.value + n));
+    CHECK((runs[2].kind == wire::place_kind::zero && runs[2].count == n));
+  }
+}

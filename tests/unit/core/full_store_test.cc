@@ -87,6 +87,54 @@ TEST_CASE("full store: with `origin-first` the oldest snapshot goes, and the wri
   CHECK(s.tool.ask<wire::list_reply>(wire::list{}).volumes.front().sacrificed == 1);
 }
 
+TEST_CASE("full store: a request whose session's lease ran out while it waited begins anew") {
+  scene s(full_policy::snapshot_first);
+  s.fill({"one"});
+  const auto waiting = s.writer.send(s.needed());
+  s.server.advance(test_lease_over_ms);
+  s.tool.ask<wire::done>(remove_of("a", "one"));
+  s.work();
+  CHECK(s.writer.take<wire::failed>(waiting).code == errc::gone);
+}
+
+TEST_CASE("full store: chunks of another session, or given back before, are not given back") {
+  scene s(full_policy::error);
+  test_client other(s.server, 2);
+  const auto mine = s.writer.ask<wire::reserved>(s.needed(8));
+  const std::uint64_t free = s.server.engine->chunks_free_now();
+  const wire::return_chunks back{{{mine.id, mine.first, 4}}};
+  other.ask<wire::done>(back);
+  CHECK(s.server.engine->chunks_free_now() == free);
+  s.writer.ask<wire::done>(back);
+  CHECK(s.server.engine->chunks_free_now() == free + 4);
+  s.writer.ask<wire::done>(wire::return_chunks{{{mine.id, mine.first, 6}}});  // and two more
+  CHECK(s.server.engine->chunks_free_now() == free + 6);
+  s.writer.ask<wire::done>(wire::return_chunks{{{mine.id, store_chunk{mine.first.value + 100}, 6}}});
+  CHECK(s.server.engine->chunks_free_now() == free + 6);
+  CHECK(s.server.serves());
+}
+
+TEST_CASE("status: what holds up a create, and whom, and snapshots that are being given up, are said") {
+  scene s(full_policy::origin_first);
+  const auto is_told = [&](const std::string &what) {
+    const auto all = s.server.conditions();
+    return std::any_of(all.begin(), all.end(),
+                       [&](const auto &c) { return c.find(what) != std::string::npos; });
+  };
+  s.fill({"one"});
+  const auto creating = s.tool.send(create_of("a", "two"));
+  CHECK(is_told("writers are stopped for a create"));
+  s.writer.tell(wire::freeze_answer{s.writer.pushed<wire::freeze>()->barrier});
+  s.tool.take<wire::created>(creating);
+  CHECK_FALSE(is_told("create"));
+  s.writer.ask<wire::snapshot_opened>(wire::open_snapshot{"a", "one", {}, {}});  // and does not let go
+  s.writer.send(s.needed());
+  CHECK(is_told("1 snapshots of volume a are being given up"));
+  s.writer.lose_connection();
+  (void)s.tool.send(create_of("a", "three"));
+  CHECK(is_told("a create waits for a client that cannot be reached"));
+}
+
 TEST_CASE("full store: what is asked for ahead of need gives nothing up") {
   scene s(full_policy::origin_first);
   s.fill({"one", "two"});

@@ -214,3 +214,28 @@ TEST_CASE("grace: a session's proven death ends the wait for it") {
   server.died(a.session);
   CHECK_FALSE(server.core->status(server.now).in_grace);
 }
+
+TEST_CASE("session: so many may be open, and no more until one has ended") {
+  test_server server;
+  std::vector<test_client> all;
+  for (std::uint32_t pid = 1; pid <= 256; ++pid) all.emplace_back(server, pid);
+  CHECK_THROWS_WITH(test_client(server, 257), Catch::Contains("too many sessions"));
+  all.front().ask<wire::done>(wire::goodbye{});
+  test_client next(server, 258);
+  CHECK(next.session.value != 0);
+}
+
+TEST_CASE("session: a lease that became longer is recorded with the session before it is granted") {
+  test_server server;
+  test_client client(server, 1);
+  store::settings longer = server.engine->current_settings();
+  longer.lease_ms = 2 * test_lease_ms;
+  REQUIRE(server.engine->append(store::settings_changed{longer}));
+  client.lose_connection();
+  server.durable_at_once = false;
+  const auto hello = client.hello();
+  CHECK_FALSE(client.answer(hello));
+  server.make_durable();
+  CHECK(client.take<wire::welcome>(hello).lease_ms == 2 * test_lease_ms);
+  CHECK(server.engine->sessions().at(client.session).lease_ms == 2 * test_lease_ms);
+}
