@@ -3,6 +3,7 @@
 
 #include "agent/node_agent.h"
 #include "metaserver/base/names.h"
+#include "metaserver/service/config_file.h"
 
 #include <algorithm>
 #include <sstream>
@@ -32,7 +33,43 @@ std::vector<std::string> words(const std::string &text) {
   return out;
 }
 
+bool names(const std::vector<std::string> &given, const std::string &instance) {
+  return std::any_of(given.begin(), given.end(),
+                     [&](const std::string &each) { return each.starts_with(instance + "="); });
+}
+
+result<> add(command_line &line, const command_line &typed, const service::store_config &from) {
+  const std::string prefix = from.name + "=";
+  if (from.file.find_first_of(" \t") != std::string::npos)
+    return fail(errc::invalid,
+                from.file + ": a path without blanks is needed, for the server that is started with it");
+  if (!names(typed.stores, from.name)) line.stores.push_back(prefix + from.metadata_device());
+  if (const std::string servers = from.value_of("server");
+      !servers.empty() && !names(typed.servers, from.name))
+    line.servers.push_back(prefix + servers);
+  if (!names(typed.instances, from.name)) line.instances.push_back(prefix + "--config " + from.file);
+  const std::string agent = from.value_of("agent");
+  if (!typed.socket.empty() || agent.empty()) return {};
+  if (!line.socket.empty() && line.socket != agent)
+    return fail(errc::invalid, from.file + ": agent = " + agent +
+                                   ", but another store's configuration says " + line.socket +
+                                   ": one agent has one socket");
+  line.socket = agent;
+  return {};
+}
+
 }  // namespace
+
+result<> add_configurations(command_line &line) {
+  const command_line typed = line;
+  for (const std::string &each : typed.configs) {
+    const auto files = service::read_store_configs(each);
+    if (!files) return files.error();
+    for (const service::store_config &file : *files)
+      if (const auto added = add(line, typed, file); !added) return added;
+  }
+  return {};
+}
 
 result<std::vector<instance_options>> interpret(const command_line &line) {
   std::vector<instance_options> out;

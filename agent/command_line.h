@@ -14,7 +14,12 @@ struct command_line {
   std::string socket;
   std::vector<std::string> stores, servers, instances;  // NAME=...
   std::string metaserver = "csnap-metaserver";
+  std::vector<std::string> configs;  // names or paths
 };
+
+// Reads the configurations that are named, and adds each as an instance of its name: its store, its servers, and the
+// server that can be started. What the command line says of that instance, or of the socket, wins.
+result<> add_configurations(command_line &line);
 
 // Errors: invalid, one line for the person who typed it.
 result<std::vector<instance_options>> interpret(const command_line &line);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The JSON behind `csnap agent-status`. Keys are only ever added.
+// The JSON behind `csnap agent-status`, and the same in one line. Keys are only ever added.
 #include "agent/log.h"
 #include "agent/node_agent.h"
 
@@ -39,6 +39,16 @@ std::string node_agent::health() const {
   out["clients"] = static_cast<std::uint64_t>(clients_.size());
   out["uptime"] = static_cast<std::uint64_t>((client::boottime_now().value - began_.value) / 1000);
   return out.dump();
+}
+
+std::string node_agent::status_line() const {
+  std::string out;
+  for (const auto &each : instances_) {
+    const auto &master = each->master();
+    out += (out.empty() ? "" : "; ") + each->name() + ": " +
+           (master ? "master at " + printable(master->address) : "no master is known");
+  }
+  return out;
 }
 
 }  // namespace csnap::agent

@@ -4,6 +4,7 @@
 #include "agent/command_line.h"
 #include "agent/log.h"
 #include "agent/node_agent.h"
+#include "metaserver/service/service_notice.h"
 
 #include <boost/asio/signal_set.hpp>
 
@@ -24,11 +25,12 @@ constexpr int wrong_usage = 2;
 
 void describe(CLI::App &app, command_line &line) {
   app.set_version_flag("--version", "csnap-agent " CSNAP_VERSION);
-  app.add_option("--socket", line.socket, "Path of the Unix socket that clients of this node connect to")
-      ->required();
   const auto add = [&](const char *option, std::vector<std::string> &to, const char *what) {
     app.add_option(option, to, what)->take_all()->allow_extra_args(false);
   };
+  add("--config", line.configs,
+      "NAME of /etc/csnap/NAME.conf, or a path; a directory: all stores' files NAME.conf in it");
+  app.add_option("--socket", line.socket, "Path of the Unix socket that clients of this node connect to");
   add("--store", line.stores, "NAME=DEVICE: an instance's store (the device with its metadata), only read");
   add("--server", line.servers,
       "NAME=ENDPOINT[,ENDPOINT]: servers of an instance, one of which is the master");
@@ -36,10 +38,19 @@ void describe(CLI::App &app, command_line &line) {
       "NAME=ARGUMENTS: of the csnap-metaserver that is started here when instance-start asks");
   app.add_option("--metaserver", line.metaserver, "The program that is started")->capture_default_str();
   app.footer(
-      "Each of --store, --server and --instance may be given several times; the same NAME means the same "
+      "Each of --config, --store, --server and --instance may be given several times; the same NAME means "
+      "the same "
       "instance.\n"
       "Example: csnap-agent --socket /run/csnap/agent.sock --store main=/dev/vg/store \\\n"
       "           --instance 'main=--store /dev/vg/store --listen tcp:10.0.0.1:0 --insecure'");
+}
+
+result<std::vector<instance_options>> understand(command_line &line) {
+  if (const auto added = add_configurations(line); !added) return added.error();
+  if (line.socket.empty())
+    return fail(errc::invalid, "--socket is required, or a configuration with agent = unix:/PATH");
+  if (line.socket.starts_with("unix:")) line.socket.erase(0, 5);  // as it is typed everywhere else
+  return interpret(line);
 }
 
 // As many clients as we allow need descriptors, and the usual soft limit is 1024.
@@ -65,8 +76,7 @@ int main(int argc, char **argv) {
     log(urgency::failure, std::string(e.what()) + "; see csnap-agent --help");
     return wrong_usage;
   }
-  if (line.socket.starts_with("unix:")) line.socket.erase(0, 5);  // as it is typed everywhere else
-  auto instances = interpret(line);
+  auto instances = understand(line);
   if (!instances) {
     log(urgency::failure, instances.error().text);
     return wrong_usage;
@@ -80,11 +90,15 @@ int main(int argc, char **argv) {
     log(urgency::failure, made.error().text);
     return 1;
   }
+  service::service_notice notice(io, [&] { return (*made)->status_line(); });
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](const boost::system::error_code &failed, int) {
-    if (!failed) io.stop();
+    if (failed) return;
+    notice.stopping();
+    io.stop();
   });
   log(urgency::info, "listening on " + line.socket);
+  notice.ready();
   io.run();
   (*made)->stop();
   // Not by destructors: a thread that reads a device which hangs would be waited for.

@@ -36,6 +36,8 @@ class node_agent {
   ~node_agent();
   // Takes nobody any more; the socket file goes.
   void stop();
+  // For people who ask the service manager.
+  std::string status_line() const;
 
  private:
   struct local_client {

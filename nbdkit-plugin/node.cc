@@ -54,6 +54,9 @@ result<> node::open_volumes() {
     volumes_.push_back(std::make_unique<origin_volume>(
         origin_volume::setup{entry.id, entry.name, entry.size_bytes, std::move(*device)}));
   }
+  // The others are opened too: every nbdkit may be asked to flush what another one, which was killed, had written.
+  if (!config_.volume.empty() && find_volume(config_.volume) == nullptr)
+    return fail(errc::not_found, "volume=" + config_.volume + ": the store has no volume of this name");
   for (const auto &[name, device] : config_.devices)
     if (find_volume(name) == nullptr)
       return fail(errc::not_found,
@@ -141,6 +144,9 @@ node::~node() {
 }
 
 result<open_export *> node::open(std::string_view name, bool read_only) {
+  const auto wanted = parse_export_name(name);
+  if (!config_.volume.empty() && wanted && wanted->volume != config_.volume)
+    return fail(errc::not_found, "only volume " + config_.volume + " is served here");
   auto opened = open_by_name(*this, name, read_only);
   if (!opened) return opened.error();
   open_export *const handle = opened->get();
@@ -161,10 +167,14 @@ void node::close(open_export *handle) {
 }
 
 result<export_list> node::list() {
-  return list_exports([&](const wire::list &what) { return client_->list(what, config_.timeout); });
+  return list_exports([&](wire::list what) {
+    if (!config_.volume.empty()) what.volume = config_.volume;
+    return client_->list(what, config_.timeout);
+  });
 }
 
 std::optional<std::string> node::default_export() const {
+  if (!config_.volume.empty()) return config_.volume;
   if (volumes_.size() != 1) return std::nullopt;
   return volumes_.front()->name();
 }

@@ -2,6 +2,7 @@
 #include "nbdkit-plugin/plugin_config.h"
 
 #include "metaserver/base/names.h"
+#include "metaserver/service/config_file.h"
 
 #include <charconv>
 #include <filesystem>
@@ -14,6 +15,8 @@ const char *const config_help =
     "agent=unix:<PATH>        or: this node's csnap-agent, which finds the master\n"
     "instance=<NAME>          the agent's name for the store (default: found by its id)\n"
     "store=<DEVICE>           (required) data device of the snapshot store\n"
+    "config=<NAME>            read /etc/csnap/NAME.conf (<NAME>:<VOLUME>: as volume=)\n"
+    "volume=<NAME>            serve this volume and its snapshots only (default: all)\n"
     "device.<NAME>=<DEVICE>   device of volume NAME on this node (default: as formatted)\n"
     "timeout=<SECONDS>        give up waiting for the server (default 0: never)\n"
     "parallel=<on|off|auto>   handle the requests of a connection in parallel (default on)\n";
@@ -104,15 +107,63 @@ result<> plugin_config::set(std::string_view key, std::string_view value) {
     if (!instance.empty()) return twice();
     if (!is_valid_name(value)) return invalid_name("instance", value);
     instance = value;
+  } else if (key == "volume") {
+    if (!volume.empty()) return twice();
+    if (!is_valid_name(value)) return invalid_name("volume", value);
+    volume = value;
+  } else if (key == "config") {
+    if (!config.empty()) return twice();
+    // A name holds no ':', and a service is named by one word: csnap-nbd@NAME:VOLUME.
+    const bool is_path = value.find('/') != std::string_view::npos;
+    const auto colon = is_path ? std::string_view::npos : value.find(':');
+    config = is_path ? std::filesystem::absolute(value).string() : std::string(value.substr(0, colon));
+    if (!is_path && !is_valid_name(config)) return invalid_name("configuration", config);
+    if (colon != std::string_view::npos) return set("volume", value.substr(colon + 1));
   } else if (key == "csnap-planted") {
     plant(*this, value);
   } else {
     return fail(errc::invalid, "unknown parameter '" + std::string(key) + "': see nbdkit csnap --help");
   }
+  given.emplace(key);
   return {};
 }
 
-result<> plugin_config::complete() const {
+// A store with an agent is found through it; else the servers are those that are named, or the one that the same
+// file lets run here.
+result<> plugin_config::add_configuration() {
+  const auto file = service::read_store_config(config);
+  if (!file) return file.error();
+  const auto take = [&](const std::string &key, const std::string &value) -> result<> {
+    const auto taken = set(key, value);
+    return taken ? result<>() : fail(taken.error().code, file->file + ": " + taken.error().text);
+  };
+  if (servers.empty() && agent.empty()) {
+    std::string endpoints = file->value_of("server");
+    if (endpoints.empty())
+      for (const std::string &each : file->values_of("listen"))
+        endpoints += (endpoints.empty() ? "" : ",") + each;
+    const std::string by_agent = file->value_of("agent");
+    if (by_agent.empty() && endpoints.empty())
+      return fail(errc::invalid, file->file + ": expected a line agent = unix:/PATH or server = ENDPOINT");
+    if (const auto taken = by_agent.empty() ? take("server", endpoints) : take("agent", by_agent); !taken)
+      return taken;
+  }
+  for (const service::setting &each : file->settings) {
+    const bool is_ours = each.key.starts_with(device_prefix) || each.key == "store" ||
+                         each.key == "timeout" || each.key == "parallel";
+    if (!is_ours || given.contains(each.key)) continue;
+    if (const auto taken = take(each.key, each.value); !taken) return taken;
+  }
+  return {};
+}
+
+result<> plugin_config::complete() {
+  if (!config.empty())
+    if (const auto added = add_configuration(); !added) return added;
+  return check_complete();
+}
+
+result<> plugin_config::check_complete() const {
   const auto missing = [](const char *what) {
     return fail(errc::invalid, std::string("you must supply the ") + what +
                                    " parameter after the plugin name on the command line");

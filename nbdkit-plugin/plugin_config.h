@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,10 @@ struct plugin_config {
   std::vector<client::endpoint> servers;
   std::string agent, instance;  // path of its socket, instead of servers
   std::string store;
+  std::string volume;  // the only one that is served; empty: all
+  std::string
+      config;  // NAME or path of the store's configuration, whose lines count where no parameter is given
+  std::set<std::string, std::less<>> given;
   std::map<std::string, std::string> devices;  // by volume
   std::chrono::milliseconds timeout{0};        // 0: wait for ever
   parallel_mode parallel = parallel_mode::on;
@@ -33,8 +38,12 @@ struct plugin_config {
 
   // Errors: invalid, unsupported; one line for the person who typed it.
   result<> set(std::string_view key, std::string_view value);
-  // After the last parameter.
-  result<> complete() const;
+  // After the last parameter: adds what is in the configuration.
+  result<> complete();
+
+ private:
+  result<> add_configuration();
+  result<> check_complete() const;
 };
 
 extern const char *const config_help;

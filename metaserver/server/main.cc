@@ -3,9 +3,12 @@
 // csnap-metaserver: the command line of the server.
 #include "metaserver/server/log.h"
 #include "metaserver/server/metaserver.h"
+#include "metaserver/service/config_file.h"
+#include "metaserver/service/service_notice.h"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -23,20 +26,20 @@ constexpr int wrong_usage = 2;
 struct command_line {
   server_options options;
   std::vector<std::string> listen;
-  std::string agent, election = "file", cache = "64M", log_level = "info", http;
+  std::string config, agent, election = "file", cache = "64M", log_level = "info", http;
   std::uint32_t unsafe_dead_after = 0;
   std::uint32_t handshake_ms = wire::handshake_deadline_ms, frame_ms = wire::frame_deadline_ms;
 };
 
 void describe(CLI::App &app, command_line &line) {
-  app.add_option("--store", line.options.store, "Device of the snapshot store (made by 'csnap format')")
-      ->required();
+  app.add_option("--config", line.config,
+                 "NAME of /etc/csnap/NAME.conf, or a path: a file with options; those given here win");
+  app.add_option("--store", line.options.store, "Device of the snapshot store (made by 'csnap format')");
   app.add_option("--metadata", line.options.metadata,
                  "Device of the store's metadata, if it is a separate one");
   app.add_option(
          "--listen", line.listen,
          "unix:PATH or tcp:HOST:PORT (port 0: any); may be given several times; clients are told the first")
-      ->required()
       ->take_all()
       ->allow_extra_args(false);
   app.add_option("--agent", line.agent,
@@ -104,6 +107,36 @@ result<> interpret(command_line &line) {
   return {};
 }
 
+// What the file says and the command line does not. The file's form was looked at when it was read; keys that are no
+// options here are other programs'.
+result<> add_configuration(CLI::App &app, const std::string &name_or_path) {
+  const auto file = service::read_store_config(name_or_path);
+  if (!file) return file.error();
+  std::vector<CLI::Option *> added;
+  for (const service::setting &each : file->settings) {
+    CLI::Option *option = app.get_option_no_throw("--" + each.key);
+    if (option == nullptr) continue;
+    const bool is_ours = std::find(added.begin(), added.end(), option) != added.end();
+    if (option->count() != 0 && !is_ours) continue;
+    option->add_result(each.value);
+    if (!is_ours) added.push_back(option);
+  }
+  for (CLI::Option *option : added) option->run_callback();
+  return {};
+}
+
+result<> parse(CLI::App &app, command_line &line, int argc, char **argv) {
+  app.parse(argc, argv);
+  if (!line.config.empty())
+    if (const auto done = add_configuration(app, line.config); !done) return done;
+  if (line.options.store.empty()) return fail(errc::invalid, "--store is required, or --config");
+  if (line.listen.empty())
+    return fail(errc::invalid, line.config.empty()
+                                   ? "--listen is required"
+                                   : "--listen is required: a line of the configuration, or an option");
+  return interpret(line);
+}
+
 // As many connections as we allow need descriptors, and the usual soft limit is 1024.
 void raise_descriptor_limit() {
   struct rlimit limit {};
@@ -121,15 +154,14 @@ int main(int argc, char **argv) {
   command_line line;
   describe(app, line);
   try {
-    app.parse(argc, argv);
+    if (const auto understood = parse(app, line, argc, argv); !understood) {
+      log(log_level::failure, understood.error().text);
+      return wrong_usage;
+    }
   } catch (const CLI::Success &e) {
     return app.exit(e);
   } catch (const CLI::ParseError &e) {
     log(log_level::failure, std::string(e.what()) + "; see csnap-metaserver --help");
-    return wrong_usage;
-  }
-  if (const auto understood = interpret(line); !understood) {
-    log(log_level::failure, understood.error().text);
     return wrong_usage;
   }
   std::signal(SIGPIPE, SIG_IGN);
@@ -141,6 +173,12 @@ int main(int argc, char **argv) {
     log(log_level::failure, server.error().text);
     return 1;
   }
+  service::service_notice notice(io, [&] { return (*server)->status_line(); });
+  boost::asio::signal_set ending(io, SIGTERM, SIGINT);
+  ending.async_wait([&](const boost::system::error_code &failed, int) {
+    if (!failed) notice.stopping();
+  });
+  notice.ready();
   io.run();
   return 0;
 }

@@ -55,6 +55,8 @@ class metaserver final : connection_owner, peers {
   // Opens the store, listens, and becomes a candidate. Errors: one line for the operator.
   static result<std::unique_ptr<metaserver>> start(boost::asio::io_context &io, server_options options);
   ~metaserver();
+  // For people who ask the service manager.
+  std::string status_line() const;
 
  private:
   metaserver(boost::asio::io_context &io, server_options options)

@@ -53,6 +53,15 @@ std::string metaserver::own_state() const {
   return "ok " + state.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string metaserver::status_line() const {
+  const store::master_record &known = standby_->known_master();
+  if (!master_)
+    return "standby" + (known.address.empty() ? std::string() : "; the master is at " + known.address);
+  const std::size_t sessions = master_->sessions().size();
+  return "master in term " + csnap::to_text(master_->term()) + ", " + std::to_string(sessions) +
+         (sessions == 1 ? " session" : " sessions");
+}
+
 void metaserver::verify(const control_socket::reply &answer) {
   const auto newest = store::read_master(*metadata_, shape_);
   if (!newest) return answer("failed the store cannot be read: " + newest.error().text, nothing_more);

@@ -23,8 +23,10 @@ def plugin_directory():
 
 
 def name_of(target):
-    """The resource agent has the name of the tool."""
+    """The resource agent has the name of the tool, and two files of systemd have one name."""
     path = pathlib.Path(target)
+    if path.parent.name in ("sysusers.d", "tmpfiles.d"):
+        return f"{path.parent.name}/{path.name}"
     return f"ocf/{path.name}" if "resource.d" in target else path.name
 
 

@@ -3,6 +3,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 using namespace csnap;
 using namespace csnap::agent;
 
@@ -46,4 +50,36 @@ TEST_CASE("command_line: what is wrong is refused") {
   command_line many;
   for (int i = 0; i < 33; ++i) many.stores.push_back("i" + std::to_string(i) + "=/x");
   CHECK(refused(many));
+}
+
+TEST_CASE("command_line: a configuration is an instance, and what is typed wins") {
+  char place[] = "/tmp/csnap-agent-XXXXXX";
+  REQUIRE(::mkdtemp(place) != nullptr);
+  const std::string directory = place, file = directory + "/main.conf";
+  std::ofstream(file) << "store = /dev/a\nmetadata = /dev/m\nserver = unix:/s\nagent = unix:/run/agent\n";
+  std::ofstream(directory + "/other.conf") << "store = /dev/b\n";
+  command_line line;
+  line.configs = {directory};
+  REQUIRE(add_configurations(line));
+  CHECK(line.socket == "unix:/run/agent");
+  const auto all = interpret(line);
+  REQUIRE(all);
+  REQUIRE(all->size() == 2);
+  CHECK(all->front().name == "main");
+  CHECK(all->front().device == "/dev/m");
+  CHECK(all->front().servers.size() == 1);
+  CHECK(all->front().command == std::vector<std::string>{"csnap-metaserver", "--config", file});
+  CHECK((*all)[1].device == "/dev/b");
+  command_line typed;
+  typed.configs = {file};
+  typed.socket = "/typed";
+  typed.stores = {"main=/dev/typed"};
+  REQUIRE(add_configurations(typed));
+  CHECK(typed.socket == "/typed");
+  CHECK(interpret(typed)->front().device == "/dev/typed");
+  std::ofstream(directory + "/third.conf") << "store = /dev/c\nagent = unix:/run/another\n";
+  command_line two_agents;
+  two_agents.configs = {directory};
+  CHECK_FALSE(add_configurations(two_agents));
+  std::filesystem::remove_all(place);
 }

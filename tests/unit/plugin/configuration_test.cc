@@ -8,8 +8,12 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
+#include <fstream>
+#include <utility>
+#include <vector>
 
 using namespace csnap;
 using namespace csnap::plugin;
@@ -38,12 +42,67 @@ TEST_CASE("plugin_config: bad parameters are refused") {
       {"server", ""},    {"server", "foo:bar"},      {"server", "unix:"}, {"store", ""},
       {"device.", "x"},  {"device.a..b", "x"},       {"device.a/b", "x"}, {"timeout", "-1"},
       {"timeout", "1x"}, {"timeout", "99999999999"}, {"parallel", "yes"}, {"agent", "tcp:127.0.0.1:1"},
-      {"agent", "/x"},   {"instance", "a/b"},        {"volume", "x"}};
+      {"agent", "/x"},   {"instance", "a/b"},        {"volumes", "x"},    {"volume", "a/b"}};
   for (const auto &[key, value] : bad) {
     INFO(key << "=" << value);
     plugin_config c;
     CHECK_FALSE(c.set(key, value).has_value());
   }
+}
+
+TEST_CASE("plugin_config: a configuration is a name, a name and a volume, or a path") {
+  plugin_config c, of_volume, path;
+  REQUIRE(c.set("config", "main").has_value());
+  CHECK(c.config == "main");
+  CHECK(c.volume.empty());
+  REQUIRE(of_volume.set("config", "main:disk-1").has_value());
+  CHECK(of_volume.config == "main");
+  CHECK(of_volume.volume == "disk-1");
+  CHECK_FALSE(of_volume.set("volume", "disk-2").has_value());
+  REQUIRE(path.set("config", "./a:b.conf").has_value());
+  CHECK(path.config == (std::filesystem::current_path() / "./a:b.conf").string());
+  for (const char *bad : {":vol", "main:", "main:a..b", "a b", ""}) {
+    INFO(bad);
+    CHECK_FALSE(plugin_config().set("config", bad).has_value());
+  }
+}
+
+TEST_CASE("plugin_config: parameters win over the configuration, whose agent wins over its servers") {
+  char place[] = "/tmp/csnap-plugin-XXXXXX";
+  REQUIRE(::mkdtemp(place) != nullptr);
+  const std::string file = std::string(place) + "/main.conf";
+  const auto completed = [&](const std::string &lines,
+                             std::vector<std::pair<const char *, const char *>> given) {
+    std::ofstream(file) << "store = /store\ndevice.a = /a\ndevice.b = /b\ntimeout = 7\nhttp = h:1\n" << lines;
+    plugin_config c;
+    for (const auto &[key, value] : given) REQUIRE(c.set(key, value).has_value());
+    REQUIRE(c.set("config", file).has_value());
+    INFO(lines);
+    REQUIRE(c.complete().has_value());
+    return c;
+  };
+  const auto by_listen = completed("listen = unix:/s\nlisten = tcp:127.0.0.1:7\n", {{"device.a", "/mine"}});
+  REQUIRE(by_listen.servers.size() == 2);
+  CHECK(by_listen.store == "/store");
+  CHECK(by_listen.devices.at("a") == "/mine");
+  CHECK(by_listen.devices.at("b") == "/b");
+  CHECK(by_listen.timeout == std::chrono::seconds(7));
+  CHECK(completed("listen = unix:/s\nserver = unix:/t\n", {}).servers.front().path == "/t");
+  const auto by_agent = completed("server = unix:/t\nagent = unix:/agent\n", {});
+  CHECK(by_agent.servers.empty());
+  CHECK(by_agent.agent == "/agent");
+  const auto told =
+      completed("agent = unix:/agent\n", {{"server", "unix:/u"}, {"timeout", "0"}, {"store", "/x"}});
+  CHECK(told.agent.empty());
+  CHECK(told.store == "/x");
+  CHECK(told.timeout == std::chrono::seconds(0));
+  for (const char *nowhere : {"", "listen = tcp:127.0.0.1:0\n"}) {
+    std::ofstream(file) << "store = /store\n" << nowhere;
+    plugin_config c;
+    REQUIRE(c.set("config", file).has_value());
+    CHECK(c.complete().error().text.starts_with(file + ": "));
+  }
+  std::filesystem::remove_all(place);
 }
 
 TEST_CASE("plugin_config: nothing is given twice, and what is required is asked for") {
