@@ -9,7 +9,7 @@ import subprocess
 import xml.etree.ElementTree as xml
 
 import cluster_lab
-from rig import SERVER, SLOWNESS, TOOL, Rig, expect, run, wait_for
+from rig import SERVER, SLOWNESS, TOOL, Failure, Rig, expect, run, wait_for
 
 AGENT = cluster_lab.HERE.parent.parent / "agent/ocf/csnap"
 OK, GENERIC, ARGS, UNIMPLEMENTED, INSTALLED, CONFIGURED, NOT_RUNNING, MASTER, FAILED_MASTER = 0, 1, 2, 3, 5, 6, 7, 8, 9
@@ -39,11 +39,15 @@ class Driven(Rig):
         env.update({f"OCF_RESKEY_{k}": v for k, v in {**self.parameters, **parameters}.items()})
         return env
 
-    def agent(self, verb, env=None, **how):
-        done = subprocess.run([str(AGENT), verb], env=env or self.environment(**how), capture_output=True, text=True,
-                              timeout=90 * SLOWNESS)
-        self.said = done.stderr
-        return done.returncode
+    def agent(self, verb, env=None, seconds=90, **how):
+        with subprocess.Popen([str(AGENT), verb], env=env or self.environment(**how), stdout=subprocess.PIPE, text=True,
+                              stderr=subprocess.PIPE, start_new_session=True) as process:
+            try:
+                self.said = process.communicate(timeout=seconds * SLOWNESS)[1]
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)      # as a manager does: with what the agent has called
+                raise
+        return process.returncode
 
     def expect_code(self, verb, code, **how):
         got = self.agent(verb, **how)
@@ -90,36 +94,65 @@ def without_store(r):
     os.truncate(r.store, 4096)
 
 
-# What each verb answers in each state, for a promotable clone. monitor has its three levels.
+# What each verb answers in each state, for a promotable clone. monitor and status have their three levels. Where WAITS
+# stands the verb does not end: the manager's time limit is what ends it, as for any agent.
+WAITS = -1
+VERBS = {"start", "stop", "recover", "reload", "reload-agent", "promote", "demote", "notify", "monitor", "validate-all",
+         "meta-data", "usage", "status"}
+UNTOUCHED = {"notify": OK, "validate-all": OK, "meta-data": OK, "usage": OK}
+NOTHING_RUNS = UNTOUCHED | {"monitor": (NOT_RUNNING,) * 3, "status": (NOT_RUNNING,) * 3, "start": OK, "stop": OK,
+                            "recover": OK, "promote": NOT_RUNNING, "demote": NOT_RUNNING, "reload": GENERIC,
+                            "reload-agent": GENERIC}
+IT_RUNS = UNTOUCHED | {verb: OK for verb in ("start", "stop", "recover", "promote", "demote", "reload", "reload-agent")}
 MATRIX = {
-    absent: {"monitor": (NOT_RUNNING,) * 3, "start": OK, "stop": OK, "promote": NOT_RUNNING, "demote": NOT_RUNNING,
-             "notify": OK, "reload": GENERIC, "reload-agent": GENERIC, "validate-all": OK, "meta-data": OK, "usage": OK,
-             "status": NOT_RUNNING, "recover": OK, "migrate_to": UNIMPLEMENTED},
-    standby: {"monitor": (OK,) * 3, "start": OK, "stop": OK, "promote": OK, "demote": OK, "notify": OK, "reload": OK,
-              "reload-agent": OK, "validate-all": OK, "status": OK, "recover": OK},
-    master: {"monitor": (MASTER,) * 3, "start": OK, "stop": OK, "promote": OK, "demote": OK, "notify": OK, "reload": OK,
-             "reload-agent": OK, "validate-all": OK, "status": MASTER, "recover": OK},
-    killed: {"monitor": (NOT_RUNNING,) * 3, "start": OK, "stop": OK, "promote": NOT_RUNNING, "demote": NOT_RUNNING,
-             "notify": OK, "reload": GENERIC, "recover": OK},
-    stopped: {"monitor": (GENERIC,) * 3, "stop": OK, "demote": OK, "notify": OK, "recover": OK},
-    without_store: {"monitor": (OK, GENERIC, GENERIC), "stop": OK, "demote": OK, "promote": GENERIC, "notify": OK},
+    absent: NOTHING_RUNS,
+    standby: IT_RUNS | {"monitor": (OK,) * 3, "status": (OK,) * 3},
+    master: IT_RUNS | {"monitor": (MASTER,) * 3, "status": (MASTER,) * 3},
+    killed: NOTHING_RUNS,
+    stopped: IT_RUNS | {"monitor": (GENERIC,) * 3, "status": (GENERIC,) * 3, "start": WAITS, "promote": WAITS},
+    without_store: IT_RUNS | {"monitor": (OK, GENERIC, GENERIC), "status": (OK, GENERIC, GENERIC), "promote": GENERIC,
+                              "recover": GENERIC},
+}
+CHANGING = {"start", "stop", "recover", "promote", "demote"}
+# Schemas of the metadata, and what each lacks of the standard, or forbids though the standard has it.
+SCHEMAS = {
+    "/usr/share/pcs/data/ocf-1.0.rng": "<!DOCTYPE[^>]*>",       # the standard, more strictly read than by other tools
+    "/usr/share/resource-agents/metadata.rng": r"<!DOCTYPE[^>]*>|<special.*</special>| role=\"\w+\"",
 }
 RUNS_AFTER = {"start", "recover", "demote"}
 
 
+def answer_is_right(r, state, verb, code, level=0):
+    if code == WAITS:
+        try:
+            got = r.agent(verb, clone=True, seconds=3)
+            raise Failure(f"{state.__name__} {verb}: {got}, and it should not have ended: {r.said}")
+        except subprocess.TimeoutExpired:
+            return
+    r.expect_code(verb, code, clone=True, level=level)
+    expect(code in (OK, NOT_RUNNING, MASTER) or verb in ("reload", "reload-agent", "migrate_to")
+           or "ocf-exit-reason:" in r.said, f"{state.__name__} {verb}: no reason: {r.said}")
+
+
 def verb_by_state():
     for state, answers in MATRIX.items():
-        for verb, wanted in answers.items():
-            for level, code in enumerate(wanted if isinstance(wanted, tuple) else (wanted,)):
-                with Driven() as r:
-                    state(r)
-                    r.expect_code(verb, code, clone=True, level=10 * level)
-                    expect(code in (OK, NOT_RUNNING, MASTER) or verb in ("reload", "reload-agent", "migrate_to")
-                           or "ocf-exit-reason:" in r.said, f"{state.__name__} {verb}: no reason: {r.said}")
-                    if verb == "stop":
-                        expect(r.server_pid() is None, f"{state.__name__} stop: the server lives")
-                    elif verb in RUNS_AFTER and code == OK and state is not without_store:
-                        r.expect_code("monitor", MASTER if (state, verb) == (master, "start") else OK, clone=True)
+        expect(set(answers) == VERBS, f"{state.__name__}: {set(answers) ^ VERBS}")
+        with Driven() as r:         # these change nothing: one after the other
+            state(r)
+            before = r.server_pid()
+            for verb in sorted(VERBS - CHANGING):
+                for level, code in enumerate(answers[verb] if isinstance(answers[verb], tuple) else (answers[verb],)):
+                    answer_is_right(r, state, verb, code, 10 * level)
+            r.expect_code("migrate_to", UNIMPLEMENTED, clone=True)
+            expect(r.server_pid() == before, f"{state.__name__}: another server: {r.server_pid()}, not {before}")
+        for verb in sorted(CHANGING):
+            with Driven() as r:
+                state(r)
+                answer_is_right(r, state, verb, answers[verb])
+                if verb == "stop":
+                    expect(r.server_pid() is None, f"{state.__name__} stop: the server lives")
+                elif verb in RUNS_AFTER and answers[verb] == OK and state is not without_store:
+                    r.expect_code("monitor", MASTER if (state, verb) == (master, "start") else OK, clone=True)
         print(f"  {state.__name__}: {len(answers)} verbs", flush=True)
 
 
@@ -216,12 +249,21 @@ def metadata_and_form():
     wanted = {"start", "stop", "recover", "reload", "reload-agent", "promote", "demote", "notify", "monitor",
               "validate-all", "meta-data", "usage", "status"}
     expect(verbs == wanted, f"verbs: {verbs ^ wanted}")
+    page = AGENT.with_name("ocf_csnap_csnap.pod").read_text()
+    described = set(re.findall(r"B<([\w-]+)>", " ".join(re.findall(r"^=item (.*)$", page, re.M))))
+    expect(described == wanted | {p.get("name") for p in root.findall("parameters/parameter")},
+           f"the manual page describes {described}")
     depths = {a.get("depth") for a in root.findall("actions/action") if a.get("name") == "monitor"}
     expect(depths == {"0", "10", "20"}, f"levels {depths}")
     for action in root.findall("actions/action"):
         expect(re.fullmatch(r"\d+s", action.get("timeout")) is not None, "a timeout without a unit")
     for parameter in root.findall("parameters/parameter"):
         expect(parameter.find("longdesc").text and parameter.find("content").get("type"), parameter.get("name"))
+    for schema, known in SCHEMAS.items():
+        expect(os.path.exists(schema), f"{schema} is not there (scripts/install-packages cluster)")
+        said = subprocess.run(["xmllint", "--noout", "--nonet", "--relaxng", schema, "-"], capture_output=True,
+                              text=True, input=re.sub(known, "", text, flags=re.DOTALL))
+        expect(said.returncode == 0, f"not valid by {schema}: {said.stderr}")
     expect(subprocess.run(["shellcheck", "-s", "sh", AGENT]).returncode == 0, "shellcheck")
     bashisms = subprocess.run(["dash", "-n", AGENT], capture_output=True, text=True)
     expect(bashisms.returncode == 0, bashisms.stderr)
