@@ -28,14 +28,14 @@ struct attach_options {
 using begun = std::function<void(const attach::beginning &)>;
 
 // What scripts read: the device alone.
-std::string device_text(const attach::supervisor &device, bool json) {
+std::string device_text(const attach::supervisor &device, bool as_json) {
   const std::string path = attach::device_path(device.index());
-  if (!json) return path;
+  if (!as_json) return path;
   return nlohmann::json{{"device", path}, {"size", device.facts().size_bytes}}.dump();
 }
 
 // Attaches, tells how that went, and watches until the device is detached.
-exit_status attach_and_watch(const attach::attach_order &order, bool json, const begun &tell_begun,
+exit_status attach_and_watch(const attach::attach_order &order, bool as_json, const begun &tell_begun,
                              const attach::link_keeper::say &log) {
   const attach::supervisor_signals signals;
   auto device = attach::supervisor::attach(order, signals);
@@ -44,7 +44,7 @@ exit_status attach_and_watch(const attach::attach_order &order, bool json, const
     return exit_status::failed;
   }
   const std::string name = attach::device_path(device->index()) + " (" + order.place.export_name + "): ";
-  tell_begun({0, device_text(*device, json)});
+  tell_begun({0, device_text(*device, as_json)});
   const auto ended = device->watch(signals, [&](const std::string &line) { log(name + line); });
   if (!ended) log(name + ended.error().text);
   return ended ? exit_status::done : exit_status::failed;
@@ -57,7 +57,7 @@ exit_status show_beginning(const attach::beginning &how) {
   return how.exit_status == 0 ? exit_status::done : exit_status::failed;
 }
 
-exit_status run_attach(const attach_options &options, bool json) {
+exit_status run_attach(const attach_options &options, bool as_json) {
   attach::attach_order order = options.order;
   const auto name = parse_export_name(options.volume);
   if (!name) return misused(name.error().text);
@@ -73,10 +73,10 @@ exit_status run_attach(const attach_options &options, bool json) {
   }
   if (options.foreground)
     return attach_and_watch(
-        order, json, [](const auto &how) { show_beginning(how); }, print_error_line);
+        order, as_json, [](const auto &how) { show_beginning(how); }, print_error_line);
   return show_beginning(attach::run_in_background([&](const begun &tell_begun) {
     openlog("csnap-attach", LOG_PID, LOG_DAEMON);
-    attach_and_watch(order, json, tell_begun,
+    attach_and_watch(order, as_json, tell_begun,
                      [](const std::string &line) { syslog(LOG_NOTICE, "%s", line.c_str()); });
   }));
 }
