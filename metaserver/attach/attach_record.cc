@@ -31,6 +31,7 @@ std::string attach_records::path(std::uint32_t index) const {
 result<owned_fd> attach_records::keep_others_out() const {
   std::error_code problem;
   std::filesystem::create_directories(folder_, problem);
+  std::filesystem::permissions(folder_, std::filesystem::perms::owner_all, problem);
   owned_fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder)
     return fail(errc::io, folder_ + ": " + std::strerror(errno) + " (attach and detach need root)");
@@ -38,14 +39,16 @@ result<owned_fd> attach_records::keep_others_out() const {
   return folder;
 }
 
-result<owned_fd> attach_records::take(std::uint32_t index, const std::string &export_name) const {
-  owned_fd file(::open(path(index).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+result<owned_fd> attach_records::take(std::uint32_t index, const std::string &export_name,
+                                      const std::string &source) const {
+  owned_fd file(::open(path(index).c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) return fail(errc::io, path(index) + ": " + std::strerror(errno));
   auto lock = whole_file(F_WRLCK);
   if (::fcntl(file.get(), F_SETLK, &lock) != 0)
     return fail(errc::busy, device_path(index) + " has a supervisor already");
-  const std::string line = export_name + "\n";
-  if (::ftruncate(file.get(), 0) != 0 || ::write(file.get(), line.data(), line.size()) < 0)
+  const std::string text = export_name + "\n" + source + "\n";
+  if (::ftruncate(file.get(), 0) != 0 ||
+      ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
     return fail(errc::io, path(index) + ": " + std::strerror(errno));
   return file;
 }
@@ -59,6 +62,7 @@ std::optional<attached_device> attach_records::of_device(std::uint32_t index) co
   out.index = index;
   std::ifstream text(path(index));
   std::getline(text, out.export_name);
+  std::getline(text, out.source);
   auto lock = whole_file(F_WRLCK);
   if (::fcntl(file.get(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) out.supervisor = lock.l_pid;
   return out;

@@ -20,18 +20,21 @@ namespace csnap::attach {
 struct attached_device {
   std::uint32_t index = 0;
   std::string export_name;
+  std::string
+      source;  // which of the exports of this name: its server, and of a snapshot what it says of itself
   pid_t supervisor = 0;  // 0: it has ended
 };
 
 class attach_records {
  public:
-  static constexpr char default_folder[] = "/run/csnap/attach";
+  // Root's own: /run/csnap belongs to the user csnap.
+  static constexpr char default_folder[] = "/run/csnap-attach";
   explicit attach_records(std::string folder = default_folder) : folder_(std::move(folder)) {}
 
   // While the answer lives no other attach on this host is in the middle. Errors: io.
   result<owned_fd> keep_others_out() const;
   // Ours from now on, and locked as long as the answer lives. Errors: busy, io.
-  result<owned_fd> take(std::uint32_t index, const std::string &export_name) const;
+  result<owned_fd> take(std::uint32_t index, const std::string &export_name, const std::string &source) const;
   void forget(std::uint32_t index) const;
 
   std::vector<attached_device> all() const;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace csnap::attach {
 namespace {
@@ -51,6 +52,10 @@ beginning run_in_background(
   }
   from = owned_fd();
   ::setsid();
+  // What the caller had open, a lock perhaps, is not the supervisor's to keep.
+  const auto kept = static_cast<unsigned>(to.get());
+  if (kept > 3) ::close_range(3, kept - 1, 0);
+  ::close_range(kept + 1, ~0U, 0);
   if (::chdir("/") != 0) std::_Exit(1);
   work([&](const beginning &how) {
     say_beginning(to.get(), how);

@@ -10,7 +10,10 @@
 #include <fcntl.h>
 #include <libnbd.h>
 #include <linux/nbd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 namespace csnap::attach {
 namespace {
@@ -130,6 +133,19 @@ class handshake {
     return names.more == 0 ? text : text + " and " + std::to_string(names.more) + " more";
   }
 
+  // A host that lost its power says nothing, and requests that only wait for answers send nothing: without these the
+  // kernel would take the connection for a living one for ever. On a Unix socket they do nothing.
+  static void notice_dead_hosts(int socket) {
+    const auto set = [&](int level, int option, int value) {
+      ::setsockopt(socket, level, option, &value, sizeof value);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 10);  // seconds
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);  // ms
+  }
+
   result<negotiated> take_socket() {
     nbd_handle *h = handle_.get();
     negotiated out;
@@ -145,6 +161,7 @@ class handshake {
     out.socket = owned_fd(::fcntl(nbd_aio_get_fd(h), F_DUPFD_CLOEXEC, 3));
     if (!out.socket) return broken("cannot keep its socket");
     ::fcntl(out.socket.get(), F_SETFL, 0);
+    notice_dead_hosts(out.socket.get());
     return out;
   }
 

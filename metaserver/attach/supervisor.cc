@@ -108,7 +108,19 @@ result<std::optional<std::uint32_t>> supervisor::find_orphan(const attach_record
   // Twice the same filesystem on one host would destroy it.
   if (known->supervisor != 0 || order_.index.value_or(known->index) != known->index)
     return fail(errc::busy, name + " is attached already: " + device_path(known->index));
+  // Its filesystem is in use: it must not go on with another volume or snapshot of the same name.
+  if (known->source != source())
+    return fail(errc::busy, device_path(known->index) + " is attached to another server's " + name +
+                                ", or to an older snapshot of this name: detach it first");
   return std::optional(known->index);
+}
+
+// One line that tells the export from others of its name. Of an origin the description changes with its snapshots.
+std::string supervisor::source() const {
+  std::string out = order_.place.uri;
+  if ((facts_.flags & NBD_FLAG_READ_ONLY) != 0) out += " " + facts_.description;
+  std::replace(out.begin(), out.end(), '\n', ' ');
+  return out;
 }
 
 result<> supervisor::set_up(const std::vector<negotiated> &connections, const attach_records &records) {
@@ -126,7 +138,7 @@ result<> supervisor::set_up(const std::vector<negotiated> &connections, const at
   const auto index = kernel_.connect(request, sockets_of(connections));
   if (!index) return index.error();
   index_ = *index;
-  auto record = records.take(index_, order_.place.export_name);
+  auto record = records.take(index_, order_.place.export_name, source());
   if (!record) {
     (void)kernel_.disconnect(index_);
     return record.error();
@@ -142,7 +154,7 @@ result<> supervisor::take_over(std::uint32_t index, const std::vector<negotiated
   index_ = index;
   if (device_facts(index).size_bytes() != facts_.size_bytes)
     return fail(errc::refused, device_path(index) + " is attached to it with another size: detach it first");
-  auto record = records.take(index, order_.place.export_name);
+  auto record = records.take(index, order_.place.export_name, source());
   if (!record) return record.error();
   record_ = std::move(*record);
   // Its connections may have died while nobody listened; those that live the kernel keeps.

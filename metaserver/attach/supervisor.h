@@ -59,6 +59,7 @@ class supervisor {
                                                           std::chrono::milliseconds patience, int stop_fd);
   result<> set_up(const std::vector<negotiated> &connections, const attach_records &records);
   result<std::optional<std::uint32_t>> find_orphan(const attach_records &records) const;
+  std::string source() const;
   result<> take_over(std::uint32_t index, const std::vector<negotiated> &connections,
                      const attach_records &records);
   void connect_again(link_keeper &keeper, const supervisor_signals &signals);

@@ -29,7 +29,7 @@ pid_t record_holder(const attach_records &records, std::uint32_t index, const st
   REQUIRE(::pipe(ready) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    const auto taken = records.take(index, name);
+    const auto taken = records.take(index, name, "nbd://a " + name);
     (void)!::write(ready[1], "x", 1);
     ::pause();
     std::_Exit(0);
@@ -52,8 +52,9 @@ TEST_CASE("a record names its supervisor as long as that lives") {
   REQUIRE(records.of_export("disk1@monday"));
   CHECK(records.of_export("disk1@monday")->index == 2);
   CHECK(records.of_export("disk1@monday")->supervisor == holder);
+  CHECK(records.of_export("disk1@monday")->source == "nbd://a disk1@monday");
   CHECK_FALSE(records.of_export("disk1"));
-  const auto second = records.take(2, "disk2");
+  const auto second = records.take(2, "disk2", "nbd://b");
   REQUIRE_FALSE(second);
   CHECK(second.error().code == errc::busy);
   CHECK(records.of_device(2)->export_name == "disk1@monday");
@@ -61,8 +62,9 @@ TEST_CASE("a record names its supervisor as long as that lives") {
   ::kill(holder, SIGKILL);
   ::waitpid(holder, nullptr, 0);
   CHECK(records.of_device(2)->supervisor == 0);
-  CHECK(records.take(2, "disk2"));
+  CHECK(records.take(2, "disk2", "nbd://b"));
   CHECK(records.of_device(2)->export_name == "disk2");
+  CHECK(records.of_device(2)->source == "nbd://b");
   records.forget(2);
   CHECK_FALSE(records.of_device(2));
 }
