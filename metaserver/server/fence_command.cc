@@ -56,8 +56,10 @@ void fence_command::run(const std::string &node, std::int64_t now_ms, std::funct
     return log(log_level::failure, std::string("the fence command cannot be run: ") + std::strerror(failed));
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
   if (fd < 0) {  // then its end cannot be waited for beside the service, and it proves nothing
-    return log(log_level::failure,
-               std::string("the fence command cannot be watched: ") + std::strerror(errno));
+    const int why = errno;
+    ::kill(-child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    return log(log_level::failure, std::string("the fence command cannot be watched: ") + std::strerror(why));
   }
   running &begun = *running_.emplace(node, std::make_unique<running>(io_, child, fd)).first->second;
   begun.pidfd.async_wait(
