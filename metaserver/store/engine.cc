@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::size_t message_bytes = 65536;       // of records that one message may append
 constexpr std::uint64_t message_pages_max = 6000;  // 64 KiB of exceptions, each in a leaf of its own
+// A batch of 64 copies, the most that our client commits at once (store_state::pages_needed): a smaller store
+// promises this too, or it would refuse a batch although a checkpoint makes room for it.
+constexpr std::uint64_t batch_pages = 3 * 64 + 16;
 constexpr std::uint64_t growth_pages_max = 1024;
 constexpr std::size_t changed_entries_max = 2048;  // catalog entries between two checkpoints
 
@@ -83,7 +86,8 @@ space_usage engine::usage() const {
 // nothing about its predecessors and has few areas, parts of what it may allocate from must do.
 
 std::uint64_t engine::impl::pages_per_message() const {
-  return std::min(message_pages_max, state->pages.allowed_count() / 8);
+  const std::uint64_t allowed = state->pages.allowed_count();
+  return std::min(message_pages_max, std::max(allowed / 8, std::min(batch_pages, allowed / 2)));
 }
 
 bool engine::impl::may_grow(std::uint64_t more_for_maps) const {

@@ -155,6 +155,23 @@ TEST_CASE("engine: with the metadata full, deleting and reaping still make it em
   CHECK(f.e->usage().pages_free > 700);
 }
 
+TEST_CASE("engine: what has_room() promises is enough for a client's whole batch, until the metadata is full",
+          "[store]") {
+  fixture f;
+  std::uint64_t batches = 0;
+  for (; !f.e->metadata_is_full(); ++batches) {
+    if (batches % 200 == 0) f.create("s" + std::to_string(batches));
+    exceptions_added batch{volume_id{1}, f.e->last_snapshot_number(), session_id{1}, {}};
+    for (std::uint64_t i = 0; i < 64; ++i)  // far apart: each in a leaf of its own, as far as there are so many
+      batch.entries.push_back({chunk_no{i * 256 + batches % 200}, {}, store_chunk::zero()});
+    if (!f.e->has_room()) REQUIRE(run_checkpoint(*f.e, f.device).has_value());
+    if (f.e->metadata_is_full()) break;
+    const auto done = f.e->append(batch);
+    if (!done) FAIL("batch " << batches << ": " << done.error().text);
+  }
+  CHECK(batches > 200);
+}
+
 TEST_CASE("engine: requests are remembered over a takeover, the last 1024 of them", "[store]") {
   fixture f;
   for (int i = 0; i < 1030; ++i) f.create("s" + std::to_string(i));
