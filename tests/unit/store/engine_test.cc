@@ -162,7 +162,8 @@ TEST_CASE("engine: what has_room() promises is enough for a client's whole batch
   for (; !f.e->metadata_is_full(); ++batches) {
     if (batches % 200 == 0) f.create("s" + std::to_string(batches));
     exceptions_added batch{volume_id{1}, f.e->last_snapshot_number(), session_id{1}, {}};
-    for (std::uint64_t i = 0; i < 64; ++i)  // far apart: each in a leaf of its own, as far as there are so many
+    for (std::uint64_t i = 0; i < 64;
+         ++i)  // far apart: each in a leaf of its own, as far as there are so many
       batch.entries.push_back({chunk_no{i * 256 + batches % 200}, {}, store_chunk::zero()});
     if (!f.e->has_room()) REQUIRE(run_checkpoint(*f.e, f.device).has_value());
     if (f.e->metadata_is_full()) break;
