@@ -215,13 +215,17 @@ void cluster::set_faults(bool on) {
     if (options.aim == weather::failing_metadata)
       metadata().faults.write_errors = static_cast<unsigned>(chance_.between(100, 1500));
   }
-  if (has(fault::damage)) {  // a page says of which generation it is
+  // A page says where and of which generation it is. What is preserved, behind the pages of a store of one device, says
+  // nothing of itself, as the origins do: who reads something wrong there cannot know it.
+  if (has(fault::damage)) {
     image_device device(metadata().image);
     if (const auto label = store::read_label(device)) {
-      metadata().faults.stale_from = label->shape.pages_offset_bytes;
-      metadata().faults.stale_reads = some();
-      metadata().faults.misdirected_reads = some();
-      metadata().image.remember_versions(metadata().faults.stale_from / image_block_bytes);
+      disk_faults &wrong = metadata().faults;
+      wrong.wrong_from = label->shape.pages_offset_bytes;
+      wrong.wrong_until = wrong.wrong_from + label->shape.page_count * store::block_bytes;
+      wrong.stale_reads = some();
+      wrong.misdirected_reads = some();
+      metadata().image.remember_versions(wrong.wrong_from / image_block_bytes);
     }
   }
   if (has(fault::device_full) && options.separate_metadata) store->faults.no_new_blocks = chance_.one_in(2);

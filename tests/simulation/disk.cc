@@ -105,9 +105,9 @@ void disk::take_read(const operation_ptr &op) {
   if (!op->sender->alive()) return;  // the buffer is on a stack that may be another fiber's by now
   image.read(op->offset, op->into);
   const bool whole = op->into.size() == image_block_bytes && op->offset % image_block_bytes == 0;
-  const bool stale = (lies.stale_reads && chance_.one_in(20)) ||
-                     (op->offset >= faults.stale_from && happens(faults.stale_reads));
-  if (whole && op->offset >= faults.stale_from && happens(faults.misdirected_reads)) {
+  const bool may_lie = op->offset >= faults.wrong_from && op->offset < faults.wrong_until;
+  const bool stale = (lies.stale_reads && chance_.one_in(20)) || (may_lie && happens(faults.stale_reads));
+  if (whole && may_lie && happens(faults.misdirected_reads)) {
     sometimes(probe::read_misdirected);
     const std::uint64_t away = image_block_bytes * static_cast<std::uint64_t>(chance_.between(1, 8));
     if (op->offset + away + image_block_bytes <= image.size_bytes()) image.read(op->offset + away, op->into);

@@ -32,7 +32,8 @@ struct disk_faults {
   bool no_new_blocks = false;      // thinly provisioned and full: a write to a fresh place fails
   unsigned stale_reads = 0;        // of whole 4 KiB blocks that were written more than once
   unsigned misdirected_reads = 0;  // of whole blocks: another block's content
-  std::uint64_t stale_from = 0;    // both only at and above this offset
+  std::uint64_t wrong_from = 0;    // both only of blocks from here ...
+  std::uint64_t wrong_until = 0;   // ... to here: they must be of those with checksums
   unsigned stray_writes = 0;       // one block of the write is lost, or lands elsewhere
   std::uint64_t stray_from = 0;    // only at and above this offset, whence and whither
 };
