@@ -131,5 +131,6 @@ def only_loopback_is_served():
             expect(text in r.log(f"server{len(r.servers) - 1}.log"), r.log("server0.log"))
 
 
-run([pages_of_a_master, a_standby_says_so_and_takes_over, nothing_else_is_answered,
-     slow_and_many_clients_do_not_disturb, only_loopback_is_served])
+if __name__ == "__main__":
+    run([pages_of_a_master, a_standby_says_so_and_takes_over, nothing_else_is_answered,
+         slow_and_many_clients_do_not_disturb, only_loopback_is_served])
