@@ -1,70 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // check and dump on a small store: clean ones, and stores in which one thing was made wrong on purpose.
-#include "tests/unit/store/offline_sample.h"
-
-#include "metaserver/base/byte_writer.h"
-#include "metaserver/store/slot_blocks.h"
-#include "metaserver/store/store_state.h"
+#include "tests/unit/store/tampered_sample.h"
 
 #include <nlohmann/json.hpp>
-
-#include <functional>
 
 namespace csnap::test {
 
 using namespace store;
-
-namespace {
-
-std::unique_ptr<sample_device> filled_sample(bool with_checkpoint) {
-  auto device = formatted_sample();
-  auto e = engine::take_over(*device, {});
-  REQUIRE(e);
-  fill_sample(**e);
-  with_checkpoint ? checkpoint_sample(**e, *device) : run_log(**e, *device);
-  return device;
-}
-
-// Changes the state behind the engine's back and writes it as a proper checkpoint.
-std::unique_ptr<sample_device> tampered_sample(const std::function<void(store_state &)> &change) {
-  auto device = filled_sample(true);
-  const geometry shape = read_label(*device)->shape;
-  auto slots = read_all_slots(*device, shape);
-  REQUIRE(slots);
-  slot newest = *newest_root_of(*slots);
-  store_state state(*device, shape, 1 << 20);
-  REQUIRE(state.load(newest.newest_root, newest.claimed_areas, newest.term));
-  change(state);
-  root next = newest.newest_root;
-  const auto pages = state.write_pages(next);
-  REQUIRE(pages);
-  REQUIRE(run_writes(*device, *pages, durability::durable));
-  newest.newest_root = next;
-  ++newest.sequence;
-  REQUIRE(run_writes(*device, slot_writes(shape, newest), durability::durable));
-  return device;
-}
-
-bool finds(const check_report &report, const std::string &text) {
-  for (const auto &line : report.errors) {
-    UNSCOPED_INFO(line);
-    if (line.find(text) != std::string::npos) return true;
-  }
-  return false;
-}
-
-void put_exception(store_state &state, std::uint64_t chunk, std::uint64_t number, store_chunk place) {
-  byte_writer value;
-  value.u64(place.value);
-  REQUIRE(state.exceptions.put(exception_key(volume_id{1}, chunk_no{chunk}, snapshot_number{number}),
-                               value.bytes()));
-  ++state.exception_count;
-  ++state.catalog.change_detail(volume_id{1}).exception_count;
-  state.catalog.note(catalog_kind::volume, 1);
-}
-
-}  // namespace
 
 TEST_CASE("check: a store with one of everything is clean, before and after a checkpoint") {
   for (const bool with_checkpoint : {false, true}) {
