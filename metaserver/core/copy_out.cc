@@ -176,6 +176,7 @@ void server_core::impl::on(const requester &who, const wire::commit &m) {
     if (const auto done = decide(plan, entry); !done) return stop(done.error());
   if (!carry_out(plan, who, m)) return;
   ++commits_;
+  commit_chunks_.observe(static_cast<double>(m.entries.size()));
   const bool answers_at_once = plan.answer.stale_epoch && plan.until.empty();
   if (answers_at_once) return answer(who, std::move(plan.answer));
   pending_.hold({who.from, who.request, std::move(plan.answer)}, {plan.until.begin(), plan.until.end()});

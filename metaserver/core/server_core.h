@@ -10,6 +10,7 @@
 // could split, after the owner has read the term from the store once more: hold back the outputs until then).
 #pragma once
 
+#include "metaserver/base/histogram.h"
 #include "metaserver/base/ids.h"
 #include "metaserver/store/engine.h"
 #include "metaserver/wire/messages.h"
@@ -81,6 +82,8 @@ struct core_status {
   std::vector<session_status> sessions;
   reaper_status reaper;
   std::uint64_t commits{}, chunks_copied{}, recalls_sent{}, snapshots_created{}, barriers_failed{};
+  histogram commit_chunks{1, 2, 4, 8, 16, 32, 64};  // that a commit brought
+  histogram create_pause_seconds{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5};  // measured in ms
   const char *store_condition = "ok";   // ok, high, critical, full
   std::uint64_t requests_waiting{};     // for room in the store
   std::vector<std::string> conditions;  // what needs attention, and what to do; one line each

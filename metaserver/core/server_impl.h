@@ -208,6 +208,8 @@ struct server_core::impl {
   std::vector<std::function<void()>> after_grace_;
   std::uint64_t commits_ = 0, chunks_copied_ = 0, recalls_sent_ = 0, snapshots_created_ = 0;
   std::uint64_t barriers_failed_ = 0;
+  histogram commit_chunks_ = core_status().commit_chunks;
+  histogram create_pause_seconds_ = core_status().create_pause_seconds;
 };
 
 }  // namespace csnap::core

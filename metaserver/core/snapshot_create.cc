@@ -144,6 +144,7 @@ void server_core::impl::finish_barrier(barrier_id id, std::int64_t created_unix_
   thaw_participants(b);
   ++snapshots_created_;
   const auto pause_ms = static_cast<std::uint32_t>(now_.value - b.frozen_at.value);
+  create_pause_seconds_.observe(pause_ms / 1000.0);
   answer({b.requester, b.request, {}},
          wire::created{number, static_cast<std::uint64_t>(created_unix_ms), pause_ms});
   barriers_.end(id);

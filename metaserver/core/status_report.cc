@@ -81,6 +81,8 @@ core_status server_core::impl::status() const {
   out.recalls_sent = recalls_sent_;
   out.snapshots_created = snapshots_created_;
   out.barriers_failed = barriers_failed_;
+  out.commit_chunks = commit_chunks_;
+  out.create_pause_seconds = create_pause_seconds_;
   out.store_condition = to_text(room_.level);
   out.requests_waiting = room_.size();
   out.conditions = conditions();

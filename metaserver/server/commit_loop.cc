@@ -9,6 +9,12 @@
 
 namespace csnap::server {
 
+namespace {
+double seconds_since(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
+}  // namespace
+
 commit_loop::commit_loop(server_environment &around, store::engine &engine, block_device &metadata,
                          events what_happens, planted_mistakes planted, bool others_may_be_elected)
     : around_(around),
@@ -32,9 +38,11 @@ void commit_loop::start_batch() {
   if (!taken) return;
   const auto batch = std::make_shared<const store::log_batch>(std::move(*taken));
   if (planted_.heard_before_durable) around_.post([this, batch] { batch_written(batch->last); });
+  const auto began = std::chrono::steady_clock::now();
   around_.run(
       worker::log, [this, batch] { write_batch(*batch); },
-      [this, batch] {
+      [this, batch, began] {
+        figures_.log_batch_seconds.observe(seconds_since(began));
         if (!planted_.heard_before_durable) batch_written(batch->last);
       });
 }
@@ -58,6 +66,7 @@ void commit_loop::start_checkpoint() {
   auto taken = engine_.take_checkpoint();
   if (!taken) around_.stop_at_once("preparing a checkpoint failed", taken.error());
   stage_ = checkpoint_stage::writing_pages;
+  checkpoint_began_ = std::chrono::steady_clock::now();
   covers_ = taken->covers;
   const auto pages = std::make_shared<const store::checkpoint_pages>(std::move(*taken));
   around_.run(
@@ -106,6 +115,7 @@ void commit_loop::look_for_successor() {
 
 void commit_loop::root_written() {
   engine_.checkpoint_done();
+  figures_.checkpoint_seconds.observe(seconds_since(checkpoint_began_));
   stage_ = checkpoint_stage::none;
   // Nothing can be appended without room, so a checkpoint of everything that gives none would be made for
   // ever.

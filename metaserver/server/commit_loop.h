@@ -8,13 +8,21 @@
 #pragma once
 
 #include "metaserver/base/block_device.h"
+#include "metaserver/base/histogram.h"
 #include "metaserver/server/environment.h"
 #include "metaserver/server/planted_mistakes.h"
 #include "metaserver/store/engine.h"
 
+#include <chrono>
 #include <functional>
 
 namespace csnap::server {
+
+// How long the device took, with its flushes.
+struct commit_figures {
+  histogram log_batch_seconds{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5};
+  histogram checkpoint_seconds{0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60};
+};
 
 class commit_loop {
  public:
@@ -35,6 +43,7 @@ class commit_loop {
   void kick();
   // Commits what is pending, then makes a last checkpoint. Precondition: nothing is appended any more.
   void finish(std::function<void()> finished);
+  const commit_figures &figures() const { return figures_; }
 
  private:
   enum class checkpoint_stage { none, writing_pages, waiting_for_log, writing_root };
@@ -61,6 +70,8 @@ class commit_loop {
   record_seq covers_;               // of the checkpoint under way
   std::function<void()> finished_;  // set: this is the end
   bool last_checkpoint_made_ = false;
+  commit_figures figures_;
+  std::chrono::steady_clock::time_point checkpoint_began_;
 };
 
 }  // namespace csnap::server

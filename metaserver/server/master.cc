@@ -72,7 +72,7 @@ master_view master::view() {
   core::core_status status = core_.status(now);
   if (more_conditions_)
     for (auto &each : more_conditions_(status.sessions)) status.conditions.push_back(std::move(each));
-  return {*engine_, std::move(status), std::move(about)};
+  return {*engine_, std::move(status), std::move(about), commits_.figures()};
 }
 
 bool master::answer_report(core::connection_id from, const wire::envelope &what) {

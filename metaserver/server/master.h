@@ -48,6 +48,7 @@ struct master_view {
   const store::engine &engine;
   core::core_status status;
   server_description about;
+  commit_figures work;
 };
 
 class master {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <sstream>
 #include <utility>
 
 namespace csnap::server {
@@ -36,6 +37,20 @@ class metrics {
     }
     if (labels.size() > 0) text_ += "}";
     text_ += " " + std::to_string(number) + "\n";
+  }
+  void distribution(const char *name, const char *help, const histogram &of) {
+    begin(name, "histogram", help);
+    const std::string bucket = std::string(name) + "_bucket";
+    std::uint64_t at_or_below = 0;
+    for (std::size_t i = 0; i < of.bounds().size(); ++i) {
+      at_or_below += of.count_of(i);
+      std::ostringstream bound;  // as short as the number is
+      bound << of.bounds()[i];
+      text_ += bucket + "{le=" + quoted(bound.str()) + "} " + std::to_string(at_or_below) + "\n";
+    }
+    text_ += bucket + "{le=\"+Inf\"} " + std::to_string(of.count()) + "\n";
+    text_ += std::string(name) + "_sum " + std::to_string(of.sum()) + "\n";
+    text_ += std::string(name) + "_count " + std::to_string(of.count()) + "\n";
   }
   template <class Number>
   void one(const char *name, const char *type, const char *help, Number number) {
@@ -101,7 +116,7 @@ void add_sessions(metrics &m, const core::core_status &status) {
   each([](const auto &s) { return s.delegations; });
 }
 
-void add_work(metrics &m, const core::core_status &status) {
+void add_work(metrics &m, const core::core_status &status, const commit_figures &work) {
   m.one("csnap_commits_total", "counter", "Batches of copy-outs that were recorded.", status.commits);
   m.one("csnap_chunks_copied_total", "counter", "Chunks that were copied out.", status.chunks_copied);
   m.one("csnap_recalls_total", "counter", "Delegations that were recalled.", status.recalls_sent);
@@ -112,12 +127,19 @@ void add_work(metrics &m, const core::core_status &status) {
         status.reaper.snapshots_waiting);
   m.one("csnap_reaper_exceptions_total", "counter", "Exceptions of deleted snapshots that were removed.",
         status.reaper.exceptions_removed);
+  m.distribution("csnap_commit_chunks", "Chunks in a batch of copy-outs.", status.commit_chunks);
+  m.distribution("csnap_create_pause_seconds", "For how long a create stopped writes.",
+                 status.create_pause_seconds);
+  m.distribution("csnap_log_batch_seconds", "A group commit, from its write to its end on the device.",
+                 work.log_batch_seconds);
+  m.distribution("csnap_checkpoint_seconds", "A checkpoint, from its pages to its root.",
+                 work.checkpoint_seconds);
 }
 
 }  // namespace
 
 std::string metrics_text(const store::engine &engine, const core::core_status &status,
-                         const server_description &server) {
+                         const server_description &server, const commit_figures &work) {
   metrics m;
   add_role(m, true);
   m.one("csnap_term", "gauge", "Counter of the master's term.", status.term.counter);
@@ -129,7 +151,7 @@ std::string metrics_text(const store::engine &engine, const core::core_status &s
   add_store(m, engine);
   add_volumes(m, engine);
   add_sessions(m, status);
-  add_work(m, status);
+  add_work(m, status, work);
   return m.take();
 }
 

@@ -4,6 +4,7 @@
 // units (bytes, seconds), counters end in _total.
 #pragma once
 
+#include "metaserver/server/commit_loop.h"
 #include "metaserver/server/status_report.h"
 
 #include <string>
@@ -13,7 +14,7 @@ namespace csnap::server {
 inline constexpr const char *metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
 
 std::string metrics_text(const store::engine &engine, const core::core_status &status,
-                         const server_description &server);
+                         const server_description &server, const commit_figures &work);
 // Of a server that only stands by.
 std::string standby_metrics_text();
 

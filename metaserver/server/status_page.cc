@@ -107,9 +107,9 @@ std::optional<http_page> status_page(std::string_view path, const master_view *m
   if (path == "/") return http_page{"text/html; charset=utf-8", page_html};
   if (path == "/healthz") return http_page{"text/plain", master ? "master\n" : "standby\n"};
   if (path == "/metrics")
-    return http_page{metrics_content_type, master
-                                               ? metrics_text(master->engine, master->status, master->about)
-                                               : standby_metrics_text()};
+    return http_page{metrics_content_type,
+                     master ? metrics_text(master->engine, master->status, master->about, master->work)
+                            : standby_metrics_text()};
   if (path == "/status.json")
     return as_json(master ? status_json(master->engine, master->status, master->about)
                           : R"({"role":"standby"})");

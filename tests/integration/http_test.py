@@ -2,8 +2,11 @@
 """csnap-metaserver --http: the pages, the figures, and that nobody can do harm through it."""
 import http.client
 import json
+import pathlib
 import re
+import shutil
 import socket
+import subprocess
 import time
 
 from rig import Rig, expect, run, wait_for
@@ -39,7 +42,9 @@ def figures(port):
             types[name] = kind
         elif not line.startswith("#"):
             found = re.fullmatch(r'([a-z_]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)+\})? (-?[0-9.]+)', line)
-            expect(found and found[1] in types, f"a bad line: {line}")
+            part = found and re.fullmatch(r"(.*)_(bucket|sum|count)", found[1])
+            of_histogram = part and types.get(part[1]) == "histogram"
+            expect(found and (found[1] in types or of_histogram), f"a bad line: {line}")
             values[found[1] + (found[2] or "")] = float(found[3])
     return values, types
 
@@ -58,6 +63,12 @@ def pages_of_a_master():
                            ('csnap_volume_exceptions{volume="vol"}', 1), ("csnap_chunks_copied_total", 1),
                            ('csnap_store_used_bytes{by="snapshots"}', 65536)):
             expect(values.get(name) == want, f"{name} is {values.get(name)}, not {want}")
+        for name, at_least in (("csnap_commit_chunks", 1), ("csnap_create_pause_seconds", 1),
+                               ("csnap_log_batch_seconds", 2), ("csnap_checkpoint_seconds", 0)):
+            counts = [v for key, v in values.items() if key.startswith(name + "_bucket")]
+            expect(counts == sorted(counts) and counts[-1] == values[name + "_count"] >= at_least, f"{name}: {counts}")
+        of_one = values['csnap_commit_chunks_bucket{le="1"}']
+        expect(of_one == 1 == values["csnap_commit_chunks_sum"], f"commits of one chunk: {of_one}")
         expect(all((kind == "counter") == name.endswith("_total") for name, kind in types.items()), f"{types}")
         expect(json.loads(get(port, "/status.json")[2]) | {"uptime": 0} == r.json("status") | {"uptime": 0}, "status")
         expect(json.loads(get(port, "/sessions.json")[2])[0]["volumes"] == ["vol"], "sessions")
@@ -66,6 +77,33 @@ def pages_of_a_master():
         status, kind, page = get(port, "/?x=1")
         expect(status == 200 and kind.startswith("text/html") and "</html>" in page, "the page")
         expect(not re.search(r"(src|href)=|https?:", page), "the page asks for something from elsewhere")
+        r.stop()
+
+
+def expressions():
+    """What the dashboard and the alerts ask Prometheus for."""
+    folder = pathlib.Path(__file__).resolve().parents[2] / "docs/monitoring"
+    found = [target["expr"] for panel in json.loads((folder / "dashboard.json").read_text())["panels"]
+             for target in panel["targets"]]
+    return found + re.findall(r"expr: (.*)", (folder / "alerts.yml").read_text())
+
+
+def dashboard_and_alerts_ask_for_figures_that_are_there():
+    with Rig() as r:
+        port = start_with_http(r)
+        r.start_plugin()
+        there = {key.split("{")[0] for key in figures(port)[0]}
+        asked = expressions()
+        names = {name for text in asked for name in re.findall(r"csnap_[a-z_]+", text)}
+        expect(len(asked) > 20 and not names - there, f"nobody has these figures: {names - there}")
+        with open(r.dir / "rules.yml", "w") as f:       # as rules, for promtool to read
+            rules = [{"record": f"csnap:check{n}", "expr": text.replace("$__rate_interval", "1m")}
+                     for n, text in enumerate(asked)]
+            json.dump({"groups": [{"name": "csnap", "rules": rules}]}, f)
+        for words, given in ((["rules", f.name], ""), (["metrics"], get(port, "/metrics")[2])):
+            if shutil.which("promtool"):    # Debian has it in the package of the daemon
+                done = subprocess.run(["promtool", "check", *words], input=given, capture_output=True, text=True)
+                expect(done.returncode == 0, f"promtool: {done.stdout} {done.stderr}")
         r.stop()
 
 
@@ -132,5 +170,5 @@ def only_loopback_is_served():
 
 
 if __name__ == "__main__":
-    run([pages_of_a_master, a_standby_says_so_and_takes_over, nothing_else_is_answered,
-         slow_and_many_clients_do_not_disturb, only_loopback_is_served])
+    run([pages_of_a_master, dashboard_and_alerts_ask_for_figures_that_are_there, a_standby_says_so_and_takes_over,
+         nothing_else_is_answered, slow_and_many_clients_do_not_disturb, only_loopback_is_served])
