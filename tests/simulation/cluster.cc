@@ -6,6 +6,7 @@
 #include "tests/simulation/probes.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace csnap::simulation {
 
@@ -132,6 +133,12 @@ void cluster::start_node(std::size_t number) {
   setup.reserve_chunks = options.reserve_chunks;
   setup.maps_min = options.maps_min;
   setup.io_ends_with_process = !options.remote_data;
+  setup.on_commit = [this, name = p.name](volume_id volume) {
+    if (on_next_commit) std::exchange(on_next_commit, nullptr)(name, volume);
+  };
+  setup.on_granted = [this, &self] {
+    if (on_next_grant) std::exchange(on_next_grant, nullptr)(self);
+  };
   if (bug != nullptr) bug->change(setup);
   nodes[number] = std::make_unique<node_process>(w, net, *judged, self, std::move(setup),
                                                  [this, number] { start_threads(*this, *nodes[number]); });
@@ -145,10 +152,12 @@ void cluster::kill_node(std::size_t number) {
 
 void cluster::restart_the_dead(nanoseconds within) {
   const auto later = [&](auto what) { w.after(chance_.between(0, within), nullptr, what); };
+  // Of one node there is one server at a time: it has the areas that the one before had. Who starts it waits until that
+  // one is gone, which it is not while its writes may land; then it is started the next time.
   for (std::size_t s = 0; s < servers.size(); ++s)
     if (servers[s] && !servers[s]->self().alive())
       later([this, s] {
-        if (!is_ending && !servers[s]->self().alive()) start_server(s);
+        if (!is_ending && servers[s]->self().gone()) start_server(s);
       });
   for (std::size_t n = 0; n < nodes.size(); ++n)
     if (nodes[n] && !nodes[n]->self().alive())

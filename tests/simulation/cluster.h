@@ -67,7 +67,10 @@ class cluster {
   std::vector<std::unique_ptr<node_process>> nodes;
   process *tool_process = nullptr;
   std::unique_ptr<tool> admin;
-  std::shared_ptr<void> bad_luck;  // the nemesis: lives as long as its events
+  // Once each; may be empty.
+  std::function<void(const std::string &node, volume_id volume)> on_next_commit;
+  std::function<void(process &node)> on_next_grant;  // of chunks
+  std::shared_ptr<void> bad_luck;                    // the nemesis: lives as long as its events
 
   void start_server(std::size_t number);
   void start_node(std::size_t number);
@@ -99,6 +102,7 @@ void one_operation(cluster &c, node_process &node, prng &chance, unsigned thread
 // tool_work.cc
 void start_tools(cluster &c);
 result<> make_snapshot(cluster &c, prng &chance, bool group, std::string *name);
+void remove_newest(cluster &c, volume_id volume);  // if there is another; returns at once
 bool list_all(cluster &c, std::vector<wire::snapshot_entry> *all);
 result<> remove_snapshot(cluster &c, const std::pair<std::uint32_t, std::string> &name);
 // room_work.cc: the administrator of a store that is full

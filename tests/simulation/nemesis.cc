@@ -188,7 +188,8 @@ struct nemesis {
                                      {fault::power_cut_at_write, &nemesis::cut_power_at_write},
                                      {fault::slow_links, &nemesis::slow_link},
                                      {fault::long_sleep, &nemesis::sleep_for_long},
-                                     {fault::usurper, &nemesis::usurp}};
+                                     {fault::usurper, &nemesis::usurp},
+                                     {fault::lost_answers, &nemesis::lose_answers}};
     std::vector<kind> on;
     for (const kind &k : kinds)
       if (c.has(k.of)) on.push_back(k);
@@ -199,6 +200,7 @@ struct nemesis {
   void slow_link() { slow_link_of_a_node(c, chance); }
   void sleep_for_long() { sleep_past_a_lease(c, chance); }
   void usurp() { elect_during_a_takeover(c, chance); }
+  void lose_answers() { lose_answer_to_a_commit(c, chance); }
   void rot() {
     if (chance.one_in(4)) damage_metadata(c, chance);
   }

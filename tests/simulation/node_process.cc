@@ -53,6 +53,9 @@ void node_process::begin() {
   c.machine.maps_min = setup_.maps_min;
   c.machine.planted = setup_.planted_in_machine;
   c.on_change = [this] { drain_.look_again(); };
+  c.on_message = [this](const wire::envelope &what) {
+    if (std::holds_alternative<wire::reserved>(what.body) && setup_.on_granted) setup_.on_granted();
+  };
   c.on_drains = [this](std::vector<plugin::barrier_drain::drain> drains) { drain_.add(std::move(drains)); };
   client_ = std::make_unique<sim_client>(world_, net_, self_, std::move(c));
   client_->before_commit = [this](const wire::commit &what) {
@@ -62,6 +65,7 @@ void node_process::begin() {
     for (const auto &e : what.entries) has_copies = has_copies || !e.place.is_zero();
     if (failed >= 0 && failed < world_.now() && has_copies)
       judge_.wrong("fail-stop", "a copy is committed after a flush of the store failed");
+    if (has_copies && setup_.on_commit) setup_.on_commit(what.volume);
     return true;
   };
 

@@ -34,6 +34,8 @@ struct node_setup {
   bool time_is_monotonic = false;
   std::vector<std::string> planted_in_machine;
   plugin::planted_mistakes planted;
+  std::function<void(volume_id)> on_commit;  // of copies, before it is sent; may be empty
+  std::function<void()> on_granted;          // chunks came, and nobody has taken them yet; may be empty
 };
 
 class node_process {

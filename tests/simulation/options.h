@@ -43,13 +43,15 @@ enum class fault : std::uint8_t {
   long_sleep,
   usurper,
   stray_writes,
+  lost_answers,
 };
 inline constexpr const char *fault_names[] = {
     "server_crash",       "node_crash",    "server_freeze",   "node_freeze", "power_cut",
     "connection_loss",    "network_cut",   "suspend",         "wall_jump",   "clock_drift",
     "store_errors",       "origin_errors", "metadata_errors", "device_full", "damage",
     "slow_disk",          "slow_network",  "failover",        "isolation",   "server_crash_at_write",
-    "power_cut_at_write", "slow_links",    "long_sleep",      "usurper",     "stray_writes"};
+    "power_cut_at_write", "slow_links",    "long_sleep",      "usurper",     "stray_writes",
+    "lost_answers"};
 inline constexpr std::size_t fault_count = std::size(fault_names);
 inline constexpr std::size_t fault_drawn_count = static_cast<std::size_t>(fault::isolation);
 
@@ -76,6 +78,9 @@ struct run_options {
   unsigned readers = 0;        // so many of the nodes, the last ones, never write
   bool reads_long = false;     // a snapshot that is open is read again and again
   bool few_snapshots = false;  // deleted soon: often there is only one
+  bool keeps_all = false;      // the administrator deletes nothing while there are faults
+  bool keeps_oldest = false;   // of each volume: what it needs of the store is never free
+  bool only_writes = false;    // who may write reads no snapshots
   std::size_t maps_min = 256;  // what a client's map cache holds at least
   bool audits_maps = false;    // what is said of places is compared with what the next master would say
   bool audits_grants = false;  // what is granted is compared with what the next master would know

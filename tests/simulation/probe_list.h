@@ -41,7 +41,7 @@ namespace csnap::simulation {
   X(write_with_fua) \
   X(link_slow) X(takeover_frozen) X(write_lost) X(write_misdirected) X(stray_write_named) \
   X(grant_audited) X(given_up) X(held) X(released) X(policy_set) X(priority_set) X(enlarged) \
-  X(enlarged_under_load) X(delete_of_held_refused)
+  X(enlarged_under_load) X(delete_of_held_refused) X(answers_lost)
 
 enum class probe : unsigned {
 #define CSNAP_PROBE(name) name,

@@ -61,10 +61,36 @@ void slow_link_of_a_node(cluster &c, prng &chance) {
   });
 }
 
+// The server takes the commit, the administrator deletes what it was for, and what it had used is somebody's again,
+// before the answer is lost with the connection.
+void lose_answer_to_a_commit(cluster &c, prng &chance) {
+  const nanoseconds by = chance.between(20, 120) * millisecond;
+  c.on_next_commit = [&c, by](const std::string &who, volume_id volume) {
+    c.w.say("%s is told everything %lld ms later", who.c_str(), static_cast<long long>(by / millisecond));
+    for (const auto &s : c.server_places) c.net.slow_down(s.name, who, by);
+    c.w.after(2 * millisecond, nullptr, [&c, volume] {
+      if (!c.is_healed) remove_newest(c, volume);
+    });
+    c.w.after(by, nullptr, [&c, who] {
+      for (const auto &s : c.server_places) c.net.slow_down(s.name, who, 0);
+      if (c.is_healed) return;
+      sometimes(probe::answers_lost);
+      c.net.lose_all_of(who);
+    });
+  };
+}
+
 void sleep_past_a_lease(cluster &c, prng &chance) {
   process &p = c.nodes[chance.below(c.nodes.size())]->self();
   const nanoseconds lease = (c.options.lease_ms + c.options.margin_ms) * millisecond;
-  sleep_in_io(c, p, chance.between(lease, 3 * lease), 400);
+  const nanoseconds how_long = chance.between(lease, 3 * lease);
+  if (chance.one_in(2)) return sleep_in_io(c, p, how_long, 400);
+  // Before it uses what it was granted.
+  c.on_next_grant = [&c, how_long](process &granted) {
+    if (c.is_healed || granted.frozen()) return;
+    sometimes(probe::node_frozen_past_its_lease);
+    stop_for(c, granted, how_long);
+  };
 }
 
 void elect_during_a_takeover(cluster &c, prng &chance) {

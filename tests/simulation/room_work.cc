@@ -114,7 +114,7 @@ struct room_keeper {
   void one_thing() {
     const auto all = idle();
     const auto kind = chance.below(20);
-    if (kind < 3) return set_policy();
+    if (kind < 3 && !c.options.keeps_all) return set_policy();
     if (kind < 4) return (void)enlarge(static_cast<std::uint64_t>(chance.between(1, 3)));
     if (all.empty()) return;
     const name_key name = chance.pick(all);
@@ -129,7 +129,7 @@ struct room_keeper {
 void make_room(cluster &c, prng &chance) {
   room_keeper keeper{c, chance};
   const std::uint64_t chunks = c.options.volumes * (c.volume_bytes() / c.options.chunk_bytes + 1);
-  const bool deletes = chance.one_in(2);
+  const bool deletes = chance.one_in(2) && !c.options.keeps_all;
   for (int attempt = 0; !deletes && attempt < 20; ++attempt)
     if (keeper.enlarge(chunks * (c.judged->names.size() + 2) + 200)) return;
   if (!release_all(c)) return;

@@ -70,7 +70,7 @@ void simulate(cluster &c) {
     if (!stops()) check_damage(c);
     return;
   }
-  if (c.options.keeps_room) make_room_for_all(c);
+  if (c.options.keeps_room || c.options.when_full != full_policy::error) make_room_for_all(c);
   const nanoseconds end = c.w.now() + patience(c.options);
   turns_in_circles(c.w.run_until(end, [&] { return stops() || is_quiet(c); }));
   if (!is_quiet(c) && !stops())

@@ -5,10 +5,13 @@
 #include "tests/simulation/cluster.h"
 #include "tests/simulation/probes.h"
 
+#include <algorithm>
+
 namespace csnap::simulation {
 namespace {
 
 constexpr nanoseconds patience = 30 * second;
+constexpr std::size_t kept_max = 6;  // where all are kept
 using existence = judge::existence;
 
 unique_id some_id(prng &chance) {
@@ -129,6 +132,40 @@ result<> remove_snapshot(cluster &c, const std::pair<std::uint32_t, std::string>
   return answer.error();
 }
 
+namespace {
+
+using name_key = std::pair<std::uint32_t, std::string>;
+
+void remove_some(cluster &c, prng &chance, const std::vector<name_key> &idle) {
+  const auto number = [&](const name_key &name) { return c.judged->names.at(name).number; };
+  std::vector<name_key> may_go;
+  for (const name_key &name : idle) {
+    const bool has_older = std::any_of(idle.begin(), idle.end(), [&](const name_key &other) {
+      return other.first == name.first && number(other) < number(name);
+    });
+    if (has_older || !c.options.keeps_oldest) may_go.push_back(name);
+  }
+  if (!may_go.empty()) (void)remove_snapshot(c, chance.pick(may_go));
+}
+
+}  // namespace
+
+void remove_newest(cluster &c, volume_id volume) {
+  std::vector<name_key> all;
+  for (const auto &[key, known] : c.judged->names)
+    if (key.first == volume.value && !known.busy && known.exists == existence::yes) all.push_back(key);
+  if (all.size() < 2) return;
+  const name_key newest = *std::max_element(all.begin(), all.end(), [&](const auto &a, const auto &b) {
+    return c.judged->names.at(a).number < c.judged->names.at(b).number;
+  });
+  ++c.busy_threads;
+  c.judged->names[newest].busy = true;
+  c.tool_process->start([&c, newest] {
+    (void)remove_snapshot(c, newest);
+    --c.busy_threads;
+  });
+}
+
 bool list_all(cluster &c, std::vector<wire::snapshot_entry> *all) {
   wire::list what;
   for (;;) {
@@ -158,8 +195,9 @@ void start_tools(cluster &c) {
         std::string made;
         const auto drawn = chance.below(10);
         const auto kind = c.options.few_snapshots && !idle.empty() && drawn < 4 ? 5 : drawn;
-        if (idle.empty() || kind < 5) (void)make_snapshot(c, chance, chance.one_in(2), &made);
-        else if (kind < 8) (void)remove_snapshot(c, chance.pick(idle));
+        const bool makes = idle.empty() || (c.options.keeps_all ? idle.size() < kept_max : kind < 5);
+        if (makes) (void)make_snapshot(c, chance, chance.one_in(2), &made);
+        else if (kind < 8 && !c.options.keeps_all) remove_some(c, chance, idle);
         else if (kind < 9) rename_one(c, chance, chance.pick(idle), ++renames);
         else {
           std::vector<wire::snapshot_entry> all;

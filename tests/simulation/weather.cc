@@ -168,7 +168,9 @@ void fill_the_store(run_options &o, prng &p) {
   o.keeps_room = true;
   o.audits_grants = true;
   o.reads_long = p.one_in(2);
-  o.store_chunks = static_cast<std::uint64_t>(p.between(4, 10));
+  o.store_chunks = static_cast<std::uint64_t>(p.between(2, 6));
+  o.volume_sectors = 8 * static_cast<std::uint64_t>(p.between(4, 8));
+  o.separate_metadata = true;
   o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 3));
   o.duration = p.between(1500, 3000) * millisecond;
   o.pause_between_tools = p.between(10, 60) * millisecond;
@@ -176,6 +178,11 @@ void fill_the_store(run_options &o, prng &p) {
   if (p.one_in(3)) o.faults.insert(fault::server_crash_at_write);
   if (p.one_in(3)) slow_disk(o, p);
   if (p.one_in(3)) slow_network(o, p);
+  if (!p.one_in(3)) return;
+  // Room comes only with a larger store, or only of what the servers give up, while it is being read.
+  o.keeps_all = true;
+  o.reads_long = true;
+  o.when_full = p.one_in(2) ? full_policy::snapshot_first : full_policy::origin_first;
 }
 
 void lead_writes_astray(run_options &o, prng &p) {
@@ -186,19 +193,25 @@ void lead_writes_astray(run_options &o, prng &p) {
   o.pause_between_faults = p.between(20, 150) * millisecond;
 }
 
+// Who sleeps has chunks that it was about to write; the others need each chunk that becomes free.
 void sleep_for_long(run_options &o, prng &p) {
   o.nodes = static_cast<unsigned>(p.between(2, 3));
-  o.threads_per_node = static_cast<unsigned>(p.between(1, 3));
+  o.threads_per_node = static_cast<unsigned>(p.between(2, 4));
   o.lease_ms = p.one_in(2) ? 100 : 300;
   o.margin_ms = o.lease_ms / 5;
   o.barrier_ms = static_cast<std::uint32_t>(p.between(50, 300));
-  o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 4));
-  o.store_chunks = static_cast<std::uint64_t>(p.between(8, 24));
+  o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 2));
+  o.volume_sectors = 8 * static_cast<std::uint64_t>(p.between(10, 14));
+  o.store_chunks = 2;  // and another 14, which a store has at least
+  o.separate_metadata = true;
+  o.when_full = p.one_in(2) ? full_policy::snapshot_first : full_policy::error;
   o.duration = p.between(8, 16) * o.lease_ms * millisecond;
-  o.pause_between_tools = p.between(2, 20) * millisecond;
+  o.operations_max = 1200;
+  o.pause_between_tools = p.between(5, 30) * millisecond;
   o.pause_between_faults = o.lease_ms * millisecond / 2;
+  o.few_snapshots = o.keeps_oldest = o.only_writes = true;
   o.faults.insert(fault::long_sleep);
-  slow_disk(o, p);
+  if (p.one_in(2)) slow_disk(o, p);
 }
 
 void usurp_masters(run_options &o, prng &p) {
@@ -215,6 +228,47 @@ void usurp_masters(run_options &o, prng &p) {
   o.disks.early_reads = true;
 }
 
+// Two volumes, for each has a copy-out of its own under way: while one waits for the answer to a commit, the other
+// asks for a chunk, and gets the one that was committed, and is free again.
+void lose_answers(run_options &o, prng &p) {
+  o.volumes = 2;
+  o.volume_sectors = 8 * static_cast<std::uint64_t>(p.between(5, 7));
+  o.nodes = static_cast<unsigned>(p.between(1, 2));
+  o.threads_per_node = static_cast<unsigned>(p.between(2, 4));
+  o.servers = 1;
+  o.only_writes = true;
+  o.few_snapshots = o.keeps_oldest = true;
+  o.when_full = full_policy::snapshot_first;
+  o.store_chunks = 2;  // and another 14, which a store has at least
+  o.separate_metadata = true;
+  o.reserve_chunks = static_cast<std::uint32_t>(p.between(1, 2));
+  o.lease_ms = 1000;
+  o.margin_ms = 200;
+  o.barrier_ms = 300;
+  o.pause_between_tools = p.between(20, 100) * millisecond;
+  o.pause_between_faults = p.between(50, 150) * millisecond;
+  o.operations_max = 800;
+  o.faults.insert(fault::lost_answers);
+}
+
+// Several threads read several snapshots, and there is room for one map; others overwrite what they read.
+void drop_maps(run_options &o, prng &p) {
+  o.nodes = static_cast<unsigned>(p.between(2, 3));
+  o.readers = 1;
+  o.threads_per_node = static_cast<unsigned>(p.between(3, 4));
+  o.servers = 1;
+  o.maps_min = 1;
+  o.reads_long = true;
+  o.lease_ms = 2000;
+  o.margin_ms = 400;
+  o.barrier_ms = 300;
+  o.duration = p.between(1500, 2500) * millisecond;
+  o.operations_max = 500;
+  o.pause_between_tools = p.between(10, 40) * millisecond;
+  slow_disk(o, p);
+  sometimes_add(o, p, {fault::connection_loss, fault::node_crash});
+}
+
 }  // namespace
 
 weather weather_of_seed(std::uint64_t seed) {
@@ -225,8 +279,10 @@ weather weather_of_seed(std::uint64_t seed) {
     return static_cast<weather>(static_cast<std::size_t>(first) + from.below(count));
   };
   prng newer = prng(seed).stream("newer weather"), newest = prng(seed).stream("newest weather");
+  prng latest = prng(seed).stream("latest weather");
   if (newer.one_in(3)) return one_of(weather::late_freezes, 6, newer);
   if (newest.one_in(6)) return one_of(weather::full_store, 2, newest);
+  if (latest.one_in(6)) return one_of(weather::lost_answers, 2, latest);
   return weather::mixed;
 }
 
@@ -278,6 +334,8 @@ void make_weather(run_options &o, weather what) {
     case weather::usurpers: usurp_masters(o, p); break;
     case weather::full_store: fill_the_store(o, p); break;
     case weather::stray_writes: lead_writes_astray(o, p); break;
+    case weather::lost_answers: lose_answers(o, p); break;
+    case weather::few_maps: drop_maps(o, p); break;
   }
   // So that there is something to do until the end.
   o.pause_between_operations =

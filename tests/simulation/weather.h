@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a run aims at. More than a quarter of the seeds draw everything alike; each of the others makes a few rare
+// What a run aims at. More than a fifth of the seeds draw everything alike; each of the others makes a few rare
 // things meet, that seldom do by chance: a long read over a cut link and a takeover, a crash at a certain write, ...
 #pragma once
 
@@ -32,11 +32,13 @@ enum class weather : std::uint8_t {
   usurpers,       // masters are elected while another takes over, and reads take long
   full_store,     // the store is full; policies, holds and priorities change, and it is enlarged
   stray_writes,   // writes of metadata are lost or land elsewhere
+  lost_answers,   // what a writer is told is lost, and the chunks that it is about are soon used again
+  few_maps,       // maps are dropped while what they say is read, slowly
 };
 inline constexpr const char *weather_names[] = {
     "mixed",         "isolation", "tiny_store",   "failing_metadata", "power_at_write", "killed_writers",
     "rot",           "split",     "late_freezes", "late_recalls",     "late_leases",    "slow_log",
-    "long_sleepers", "usurpers",  "full_store",   "stray_writes"};
+    "long_sleepers", "usurpers",  "full_store",   "stray_writes",     "lost_answers",   "few_maps"};
 inline constexpr std::size_t weather_first_drawn_count = static_cast<std::size_t>(weather::late_freezes);
 inline constexpr std::size_t weather_count = std::size(weather_names);
 

@@ -221,7 +221,7 @@ struct thread {
   bool only_reads() const { return node.number() > c.options.nodes - c.options.readers; }
 
   void some_operation() {
-    const auto kind = only_reads() ? 10 + chance.below(10) : chance.below(20);
+    const auto kind = only_reads() ? 10 + chance.below(10) : chance.below(c.options.only_writes ? 15 : 20);
     if (kind < 10) write();
     else if (kind < 13) read();
     else if (kind < 15) flush();
