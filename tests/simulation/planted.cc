@@ -35,6 +35,12 @@ planted_bug engine_bug(std::string name, std::string what) {
   b.in_server = [name = b.name](server_setup &s) { s.planted_in_engine = {name}; };
   return b;
 }
+// Each of the two is the other's second defence.
+planted_bug pair_in_engine(const char *one, const char *other, std::string what) {
+  planted_bug b{std::string(one) + "+" + other, where::engine, std::move(what), {}, {}, {}};
+  b.in_server = [one, other](server_setup &s) { s.planted_in_engine = {one, other}; };
+  return b;
+}
 planted_bug server_bug(std::string name, bool server_setup::*which, std::string what) {
   planted_bug b{std::move(name), where::server_world, std::move(what), {}, {}, {}};
   b.in_server = [which](server_setup &s) { s.*which = true; };
@@ -123,6 +129,8 @@ std::vector<planted_bug> make_list() {
   add(engine_bug("checksum_ignored", "a block with a wrong checksum is used"));
   add(engine_bug("address_ignored", "a block's own number is not looked at"));
   add(engine_bug("stale_page_ok", "a page may be of another generation than its pointer says"));
+  add(pair_in_engine("address_ignored", "stale_page_ok",
+                     "of a page neither its own number nor its generation is looked at"));
   add(engine_bug("no_flush_before_root", "a takeover's root is written before its pages are flushed"));
   add(engine_bug("recovery_not_flushed", "a master serves before its first root is durable"));
   add(engine_bug("reuse_before_durable", "what is freed is given out before that is durable"));
