@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/server_probe.h"
 
+#include "agent/log.h"
+#include "metaserver/client/process_end.h"
 #include "metaserver/wire/frame.h"
+
+#include <string>
+#include <utility>
 
 namespace csnap::agent {
 
@@ -22,14 +27,34 @@ void server_probe::say_hello() {
   hello.pid = self.pid;
   hello.process_start = self.process_start;
   hello.secret = self.secret;
-  link_->send({wire::encode_frame({++last_request_, {}, hello})});
+  space_ = self.boot;
+  say(hello);
 }
 
-// A volume that no store has: the master refuses it in a few bytes, whatever the store holds.
+void server_probe::say(wire::message what) {
+  link_->send({wire::encode_frame({++last_request_, {}, std::move(what)})});
+}
+
+// Where we see no processes: a volume that no store has, which the master refuses in a few bytes.
 void server_probe::ping() {
+  if (space_ != unique_id{}) return say(wire::processes{space_});
   wire::list request;
   request.volume = "-";
-  link_->send({wire::encode_frame({++last_request_, {}, request})});
+  say(request);
+}
+
+// If the word is lost, or its record, the next ping names them again.
+void server_probe::tell_who_ended(const wire::process_list &missing) {
+  wire::processes_ended word{space_, {}};
+  std::string pids;
+  for (const wire::process_entry &each : missing.entries) {
+    if (!client::has_ended(each.pid, each.process_start)) continue;
+    word.entries.push_back(each);
+    pids += " " + std::to_string(each.pid);
+  }
+  if (word.entries.empty()) return;
+  log(urgency::info, "the master is told that processes have ended:" + pids);
+  say(word);
 }
 
 // The owner may close this probe in a callback: nothing follows one.
@@ -37,7 +62,11 @@ void server_probe::received(const wire::envelope &what) {
   const auto *no = std::get_if<wire::failed>(&what.body);
   if (no != nullptr && (no->code == errc::not_master || no->code == errc::shutting_down))
     return events_.refused(no->address);
-  if (is_welcome_) return events_.pinged(what.term);
+  if (is_welcome_) {
+    if (std::holds_alternative<wire::done>(what.body)) return;  // a word was taken
+    if (const auto *missing = std::get_if<wire::process_list>(&what.body)) tell_who_ended(*missing);
+    return events_.pinged(what.term);
+  }
   const auto *yes = std::get_if<wire::welcome>(&what.body);
   if (yes == nullptr)
     return events_.failed(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A connection to a server that says hello, as a tool does: the welcome shows that it is the master, in which
-// term and of which store. It stays open: its end, or a ping without an answer, shows that the master is gone.
+// term and of which store. It stays open: its end, or a ping without an answer, shows that the master is gone. A ping
+// also asks of which clients that may be ours the master has lost sight; that their processes have ended it is told.
 #pragma once
 
 #include "metaserver/client/client_runtime.h"
@@ -30,9 +31,12 @@ class server_probe {
 
  private:
   void say_hello();
+  void say(wire::message what);
   void received(const wire::envelope &what);
+  void tell_who_ended(const wire::process_list &missing);
 
   const events events_;
+  unique_id space_;  // in which we see processes
   std::uint64_t last_request_ = 0;
   bool is_welcome_ = false;
   std::shared_ptr<client::link> link_;

@@ -27,7 +27,7 @@ namespace csnap::client {
 
 struct machine_options {
   std::string node;
-  unique_id boot;
+  unique_id boot;  // the space of the process, see process_end.h
   std::uint32_t pid{};
   std::uint64_t process_start{};
   bool io_ends_with_process = true;

@@ -18,7 +18,7 @@ namespace csnap::client {
 
 boottime_ms boottime_now();    // CLOCK_BOOTTIME
 unique_id random_unique_id();  // getrandom
-// What a hello says about this process: host name, boot id, pid, start time. Call after the last fork.
+// What a hello says about this process: host name, space, pid, start time. Call after the last fork.
 machine_options describe_this_process();
 
 struct runtime_options {

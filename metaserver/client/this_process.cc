@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the server is told about this process, so that its death can be proved later: which kernel it runs
-// under, its pid there, and when it started (a pid alone may be another process by then).
+// What the server is told about this process, so that its end can be proved later: see process_end.h.
 #include "metaserver/base/check.h"
 #include "metaserver/client/client_runtime.h"
+#include "metaserver/client/process_end.h"
 
 #include <array>
 #include <cerrno>
-#include <charconv>
-#include <cstring>
 #include <ctime>
-#include <fstream>
-#include <string>
 
 #include <sys/random.h>
 #include <unistd.h>
@@ -35,44 +31,13 @@ unique_id random_unique_id() {
   return id;
 }
 
-namespace {
-
-// A UUID in text. Zero if it cannot be read: the server then has no proof of death, which is safe.
-unique_id read_boot_id() {
-  std::string text;
-  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), text);
-  std::erase(text, '-');
-  unique_id id;
-  if (text.size() != 2 * id.bytes.size()) return id;
-  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-    unsigned value = 0;
-    const char *at = text.data() + 2 * i;
-    if (std::from_chars(at, at + 2, value, 16).ptr != at + 2) return unique_id{};
-    id.bytes[i] = static_cast<std::byte>(value);
-  }
-  return id;
-}
-
-// Field 22 of /proc/self/stat. Field 2, the name, may hold spaces and brackets: counted from its end.
-std::uint64_t read_process_start() {
-  std::string text;
-  std::getline(std::ifstream("/proc/self/stat"), text);
-  std::size_t at = text.rfind(')');
-  for (int field = 2; field < 22 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
-  std::uint64_t start = 0;
-  if (at != std::string::npos) (void)std::from_chars(text.data() + at + 1, text.data() + text.size(), start);
-  return start;
-}
-
-}  // namespace
-
 machine_options describe_this_process() {
   machine_options o;
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) == 0) o.node = name.data();
-  o.boot = read_boot_id();
+  o.boot = read_process_space();
   o.pid = static_cast<std::uint32_t>(getpid());
-  o.process_start = read_process_start();
+  o.process_start = start_of_this_process().value_or(0);
   o.secret = random_unique_id();
   return o;
 }

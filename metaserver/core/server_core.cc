@@ -26,7 +26,8 @@ bool tool_may_send(const wire::message &m) {
   return std::visit(
       []<class M>(const M &) {
         return is_one_of<M, wire::list, wire::diff, wire::create, wire::remove, wire::rename,
-                         wire::set_volume, wire::set_snapshot, wire::hold, wire::release, wire::resize>;
+                         wire::set_volume, wire::set_snapshot, wire::hold, wire::release, wire::resize,
+                         wire::processes, wire::processes_ended>;
       },
       m);
 }
@@ -50,7 +51,7 @@ server_core::impl::impl(store::engine &engine, core_options options, boottime_ms
     s.inherited = true;
     s.is_back = false;
     s.lease_end = grace_end_;
-    connections_.put(watch_process{id, info.boot, info.pid, info.process_start});
+    connections_.put(watch_process{id, info.boot, info.pid, info.process_start, info.node});
   }
   for (const auto &[id, reservation] : engine_.reservations())
     if (session *s = sessions_.find(reservation.session))

@@ -37,13 +37,14 @@ struct hang_up {
   connection_id who;
   std::string reason;
 };
-// A session was opened (or is known from before a restart) whose client runs under the kernel `boot`: if that
+// A session was opened (or is known from before a restart) whose client is in the space `boot`: if that
 // is ours, watch the process and report session_died() when it is gone. The owner decides what is proof.
 struct watch_process {
   session_id session;
   unique_id boot;
   std::uint32_t pid;
   std::uint64_t process_start;
+  std::string node;
 };
 struct unwatch_process {
   session_id session;
@@ -95,7 +96,7 @@ struct core_options {
   std::function<std::int64_t()> unix_ms;  // wall clock, only ever shown to people
   // Bytes of the data device, looked at anew. None: the store cannot be enlarged while it is served.
   std::function<result<std::uint64_t>()> measure_store;
-  std::size_t sessions_max = 256;
+  std::size_t sessions_max = wire::sessions_max;
   std::size_t reap_batch = 4096;  // exceptions looked at in one step of the reaper
   // Planted mistakes, for the tests that must find them; all off in production. See docs/testing.md.
   std::vector<std::string> planted;

@@ -11,6 +11,7 @@
 //   snapshot_create.cc   create and its barrier
 //   snapshot_delete.cc   remove, rename, dying and dead snapshots
 //   full_store.cc        what happens when there is no room: waiting, calling back, giving up, enlarging
+//   process_words.cc     which processes have ended, by the word of a node's agent
 //   administration.cc    policies, priorities, holds
 //   listings.cc          list, diff
 //   status_report.cc     status for people
@@ -87,6 +88,10 @@ struct server_core::impl {
   void after_grace(std::function<void()> then);
   void on(const requester &who, const wire::renew &m);
   void on(const requester &who, const wire::goodbye &m);
+
+  // ---- process_words.cc ----
+  void on(const requester &who, const wire::processes &m);
+  void on(const requester &who, const wire::processes_ended &m);
 
   // ---- opening.cc ----
   void on(const requester &who, const wire::open_volume &m);

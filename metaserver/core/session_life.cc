@@ -68,7 +68,7 @@ void server_core::impl::open_session(const requester &who, const wire::hello &h)
   connection &peer = connections_.of(who.from);
   peer.said_hello = true;
   peer.session = info.id;
-  connections_.put(watch_process{info.id, info.boot, info.pid, info.process_start});
+  connections_.put(watch_process{info.id, info.boot, info.pid, info.process_start, info.node});
   welcome_session({who.from, who.request, info.id}, *seq);
 }
 

@@ -14,11 +14,20 @@ namespace csnap::server {
 
 namespace asio = boost::asio;
 
+namespace {
+
+own_place describe_own_place(bool one_host) {
+  const auto self = client::describe_this_process();
+  return {self.boot, self.node, one_host};
+}
+
+}  // namespace
+
 asio_environment::asio_environment(asio::io_context &io, bool one_host)
     : io_(io),
-      own_boot_(client::describe_this_process().boot),
+      own_(describe_own_place(one_host)),
       timer_(io),
-      processes_(io, own_boot_, one_host, [this](session_id session) { died_(session); }),
+      processes_(io, own_, [this](session_id session) { died_(session); }),
       workers_{asio::thread_pool(1), asio::thread_pool(1), asio::thread_pool(1)} {}
 
 asio_environment::~asio_environment() { end_jobs(); }
@@ -61,7 +70,7 @@ void asio_environment::end_jobs() {
   for (auto &each : workers_) each.join();
 }
 
-void asio_environment::limit_claims(wire::hello &said) { trust_only_visible_process(said, own_boot_); }
+void asio_environment::limit_claims(wire::hello &said) { trust_only_visible_process(said, own_); }
 
 void asio_environment::watch(const core::watch_process &whom, std::function<void(session_id)> died) {
   died_ = std::move(died);

@@ -16,7 +16,7 @@ namespace csnap::server {
 
 class asio_environment final : public server_environment {
  public:
-  // `one_host`: see process_watch.
+  // `one_host`: see own_place.
   asio_environment(boost::asio::io_context &io, bool one_host);
   ~asio_environment();
   asio_environment(const asio_environment &) = delete;
@@ -38,7 +38,7 @@ class asio_environment final : public server_environment {
 
  private:
   boost::asio::io_context &io_;
-  const unique_id own_boot_;
+  const own_place own_;
   boost::asio::steady_timer timer_;
   std::function<void(session_id)> died_;
   process_watch processes_;

@@ -39,7 +39,7 @@ class server_environment {
   // Returns when no job is under way. No `then` is called after the owner's loop has ended.
   virtual void end_jobs() = 0;
 
-  // What a hello says of its process is made to claim no more than can be seen from here.
+  // What a hello says of its process is made to claim no more than can be seen, from here or by an agent there.
   virtual void limit_claims(wire::hello &said) = 0;
   // Reports, never from within this call, that the process is gone for good with all its I/O.
   virtual void watch(const core::watch_process &whom, std::function<void(session_id)> died) = 0;

@@ -107,7 +107,9 @@ std::vector<std::string> node_proof::conditions(const sessions &all) const {
   for (const std::string &node : nodes) {
     const std::string word = ", say 'csnap fence-confirm " + node + "' on the master's node";
     if (!silent.contains(node))
-      out.push_back("a client of node " + node + " is gone: if its process surely ended" + word);
+      out.push_back(
+          "a client of node " + node +
+          " is gone: the csnap-agent of that node tells when its process has ended; if it surely has" + word);
     else if (options_.command.empty())
       out.push_back("node " + node + " is silent: when it is surely off" + word);
     else out.push_back("node " + node + " is silent: the fence command is asked; if it is surely off" + word);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metaserver/server/process_watch.h"
 
+#include "metaserver/client/process_end.h"
 #include "metaserver/server/log.h"
 
 #include <boost/asio/post.hpp>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
-#include <sstream>
 #include <string>
 
 #include <sys/syscall.h>
@@ -19,29 +17,19 @@ namespace csnap::server {
 
 namespace asio = boost::asio;
 
-std::optional<std::uint64_t> start_of_process(std::uint32_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  const std::string stat((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const auto name_end = stat.rfind(')');  // field 2, the only one that may hold anything
-  if (name_end == std::string::npos) return std::nullopt;
-  std::istringstream fields(stat.substr(name_end + 1));
-  std::string field;
-  for (int number = 3; number < 22; ++number) fields >> field;
-  std::uint64_t start = 0;
-  if (!(fields >> start)) return std::nullopt;
-  return start;
-}
-
-void trust_only_visible_process(wire::hello &said, const unique_id &own_boot) {
+void trust_only_visible_process(wire::hello &said, const own_place &own) {
   const bool opens_a_session = said.role == wire::client_role::node && said.resume == session_id{};
   if (!opens_a_session) return;
-  if (said.boot != own_boot || start_of_process(said.pid) != said.process_start)
-    said.io_ends_with_process = false;
+  if (said.boot == unique_id{}) said.io_ends_with_process = false;
+  else if (said.boot != own.space) said.io_ends_with_process &= !own.one_host;
+  else if (client::start_of_process(said.pid) != said.process_start) said.io_ends_with_process = false;
 }
 
 void process_watch::watch(const core::watch_process &whom) {
-  const bool of_another_kernel = whom.boot != own_boot_;
-  if (of_another_kernel && !one_host_) return;
+  const bool is_visible = whom.boot == own_.space && whom.boot != unique_id{};
+  const bool ended_with_its_kernel = own_.one_host && whom.node == own_.node && own_.space != unique_id{} &&
+                                     !client::is_same_kernel(whom.boot, own_.space);
+  if (!is_visible && !ended_with_its_kernel) return;
   unwatch(whom.session);
   const auto entry = std::make_shared<watched>(io_);
   watched_[whom.session] = entry;
@@ -49,7 +37,7 @@ void process_watch::watch(const core::watch_process &whom) {
     asio::post(io_, [this, session = whom.session, entry] { report(session, entry); });
   };
   // The server that opened the session saw the process under its own kernel; that kernel is gone.
-  if (of_another_kernel) return is_dead();
+  if (ended_with_its_kernel) return is_dead();
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(whom.pid), 0));
   const bool nobody_has_this_pid = fd < 0 && errno == ESRCH;
   if (fd < 0 && !nobody_has_this_pid) {
@@ -57,7 +45,7 @@ void process_watch::watch(const core::watch_process &whom) {
     return;
   }
   if (fd >= 0) entry->pidfd.assign(fd);
-  const auto start = start_of_process(whom.pid);
+  const auto start = client::start_of_process(whom.pid);
   if (nobody_has_this_pid || (start && *start != whom.process_start)) return is_dead();
   // A pidfd becomes readable when the last thread of the process has ended. Where its start could not be read
   // this may be a later process with that pid: its end then comes after the one that we wait for.

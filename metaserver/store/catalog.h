@@ -56,7 +56,7 @@ struct session_info {
   session_id id;
   unique_id secret;  // proves that who resumes the session is who opened it
   std::string node;  // host name, for people
-  unique_id boot;    // of the client's kernel
+  unique_id boot;    // space of the client's process: docs/protocol.md, hello
   std::uint32_t pid{};
   std::uint64_t process_start{};  // /proc/PID/stat field 22, in clock ticks
   bool io_ends_with_process{};    // false: its devices are remote, a dead process proves nothing

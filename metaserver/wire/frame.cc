@@ -120,7 +120,8 @@ const char *message_name(const message &m) {
                                        "store_grown",    "set_volume",
                                        "set_snapshot",   "hold",
                                        "release",        "resize",
-                                       "resized"};
+                                       "resized",        "processes",
+                                       "process_list",   "processes_ended"};
   static_assert(names.size() == std::variant_size_v<message_kinds>);
   return names[m.index()];
 }

@@ -419,6 +419,26 @@ struct resized {
   std::uint32_t chunk_bytes{};
   void fields(auto &f) { f(chunks_before, chunks_now, chunk_bytes); }
 };
+// From the agent of a node: which sessions are of processes that it may see, and are not heard of? -> process_list
+struct processes {
+  unique_id boot;  // the space in which the agent sees processes: like that of a hello
+  void fields(auto &f) { f(boot); }
+};
+struct process_entry {
+  std::uint32_t pid{};
+  std::uint64_t process_start{};
+  void fields(auto &f) { f(pid, process_start); }
+};
+struct process_list {
+  std::vector<process_entry> entries;
+  void fields(auto &f) { f(limit<sessions_max>(entries)); }
+};
+// -> done. Whoever says it has seen that these processes have ended, with all their threads: their sessions end.
+struct processes_ended {
+  unique_id boot;
+  std::vector<process_entry> entries;
+  void fields(auto &f) { f(boot, limit<sessions_max>(entries)); }
+};
 struct status {
   void fields(auto &) {}
 };  // -> report (JSON)
@@ -437,7 +457,8 @@ using message_kinds =
                  reserved, commit, committed, unshared_query, unshared_map, map, map_reply, drop, recall,
                  recall_answer, snapshot_gone, snapshot_gone_answer, freeze, freeze_answer, thaw, create,
                  created, remove, rename, diff, diff_reply, status, sessions, report, reclaim, return_chunks,
-                 store_grown, set_volume, set_snapshot, hold, release, resize, resized>;
+                 store_grown, set_volume, set_snapshot, hold, release, resize, resized, processes,
+                 process_list, processes_ended>;
 
 // One of them. Copied and moved in messages.cc alone: done by every file that holds a message, the compiler's
 // work on these fifty types was most of the time that a build took.

@@ -8,7 +8,7 @@
 
 namespace csnap::wire {
 
-inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t protocol_version = 3;
 inline constexpr std::size_t frame_payload_bytes_max = 256u << 10;
 inline constexpr std::size_t node_name_max = 255;
 inline constexpr std::size_t device_name_max = 256;  // x volumes_max fits into one list_reply
@@ -26,6 +26,7 @@ inline constexpr std::uint32_t unshared_chunks_max = 65536;  // chunks in one un
 inline constexpr std::size_t requests_outstanding_max = 64;  // per connection
 inline constexpr std::size_t return_runs_max = 64;           // in one return_chunks
 inline constexpr std::size_t waits_per_session_max = 16;     // requests that wait for room in the store
+inline constexpr std::size_t sessions_max = 256;             // in one store
 inline constexpr std::size_t snapshots_open_max = 4096;      // per session
 inline constexpr std::size_t connections_max = 1024;
 inline constexpr int handshake_deadline_ms = 10000;  // from accept to a good hello

@@ -37,7 +37,7 @@ class SlowWriter(Writer):
 
 class ClusterLoad(Rig):
     def __init__(self, lab, seed=1, agents=(), **more):
-        """`agents`: nodes whose nbdkit finds the master by an agent; the others try all servers."""
+        """`agents`: nodes whose nbdkit finds the master by its agent; the others try all servers."""
         usual = {"size": WRITTEN + REGISTER_CHUNKS * CHUNK, "store": 192 << 20,
                  "format_args": ["--lease-ms", "3000", "--barrier-ms", "4000"]}
         super().__init__(**usual | more)
@@ -53,8 +53,7 @@ class ClusterLoad(Rig):
         wait_for((self.lab.root(name) / AGENT_SOCKET[1:]).exists, 20, f"the agent of {name}")
 
     def start_clients(self, name):
-        if name in self.agents:
-            self.start_agent(name)
+        self.start_agent(name)
         self.start_nbdkit(name)
 
     def start_nbdkit(self, name):
@@ -219,6 +218,17 @@ class ClusterLoad(Rig):
             code, out, _ = self.try_tool("sessions", "--json", timeout=3)
             return code == 0 and all(s["node"] != name for s in json.loads(out))
         wait_for(gone, 90, f"the proof that {name} writes no more")
+
+    def sessions(self):
+        code, out, _ = self.try_tool("sessions", "--json", timeout=3)
+        return {s["session"] for s in json.loads(out)} if code == 0 else None
+
+    def wait_for_end_of(self, sessions):
+        """Nobody says a word: the master's kernel and the agents of the other nodes see that processes have ended."""
+        def ended():
+            now = self.sessions()
+            return now is not None and not now & sessions
+        wait_for(ended, 30, "the end of sessions whose processes were killed")
 
     def report(self):
         return (f"{sum(w.writes for w in self.writers)} writes, {self.made} snapshots, "

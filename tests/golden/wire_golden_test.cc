@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Compares one frame of every message with tests/golden/wire_v1/NAME.hex, byte for byte.
+// Compares one frame of every message with tests/golden/wire_v3/NAME.hex, byte for byte.
 // A difference means that the protocol changed: then protocol_version must rise and the old files must stay.
 // Usage: wire-golden-test DIRECTORY [--write]     (--write makes the files that are missing, and only those)
 #include "metaserver/wire/frame.h"

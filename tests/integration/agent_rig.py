@@ -55,11 +55,11 @@ class AgentRig(Rig):
         return self.spawn([SERVER, "--store", self.store, "--listen", ANY_PORT, *self.server_args, *extra],
                           f"server{len(self.processes)}.log")
 
-    def start_agent_plugin(self, wait=True, extra=(), store=None):
+    def start_agent_plugin(self, wait=True, extra=(), store=None, wrapper=()):
         number = len(self.plugins)
         socket = self.dir / f"nbd{number}.sock"
         env = nbdkit_environment()
-        args = ["nbdkit", "-f", "-U", socket, PLUGIN, f"agent=unix:{self.agent_socket}",
+        args = [*wrapper, "nbdkit", "-f", "-U", socket, PLUGIN, f"agent=unix:{self.agent_socket}",
                 "store=" + (store or self.store), *self.plugin_args, *extra]
         process = self.spawn(args, f"nbd{number}.log", env=env)
         self.plugins.append((process, socket, args, env))

@@ -3,6 +3,8 @@
 import os
 import pathlib
 import random
+import re
+import signal
 import socket
 import struct
 import subprocess
@@ -10,7 +12,7 @@ import time
 
 from agent_rig import ANY_PORT, AgentRig, Load
 from outage_test import Later
-from rig import SERVER, SLOWNESS, TOOL, Rig, Skip, expect, run, wait_for
+from rig import CHUNK, SERVER, SLOWNESS, TOOL, Rig, Skip, expect, run, wait_for
 
 
 def a_client_that_comes_first_waits():
@@ -366,7 +368,114 @@ def an_agent_for_each_path():
             expect(code == 2, f"{wrong}: exit {code}")
 
 
+class OtherNode:
+    """Processes in a pid namespace of their own: servers outside see them as little as those of another machine."""
+
+    def __init__(self, r):
+        unshare = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
+        if os.getuid() != 0 or subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+            raise Skip("a pid namespace needs root")
+        self.r = r
+        starter = r.spawn([*unshare, "sleep", "infinity"], "node.log")
+        wait_for(lambda: self.children(starter), 20, "the node")
+        wait_for(lambda: b"sleep" in self.read(self.children(starter)[0], "cmdline"), 20, "its first process")
+        self.within = ["nsenter", "-t", str(self.children(starter)[0]), "--pid", "--mount", "--"]
+
+    @staticmethod
+    def read(pid, name):
+        return pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
+
+    def children(self, process):
+        return [int(pid) for pid in self.read(process.pid, f"task/{process.pid}/children").split()]
+
+    def pid_within(self, pid):
+        return int(re.search(rb"NSpid:.*\t(\d+)", self.read(pid, "status"))[1])
+
+    def start_agent(self):
+        return self.children(self.r.start_agent(wrapper=self.within))[0]
+
+    def start_plugin(self):
+        number = self.r.start_agent_plugin(wrapper=self.within)
+        return number, self.children(self.r.plugins[number][0])[0]
+
+    def give_pid_to_another(self, pid):
+        """Where the kernel lets one choose pids."""
+        script = f"echo {pid - 1} >/proc/sys/kernel/ns_last_pid || exit; sleep infinity & echo $!; wait"
+        shell = self.r.spawn([*self.within, "sh", "-c", script], "reused.log")
+        wait_for(lambda: self.r.log("reused.log") or shell.poll() is not None, 20, "a process of that pid")
+        expect(self.r.log("reused.log") == f"{pid}\n" or shell.poll() is not None, self.r.log("reused.log"))
+        if shell.poll() is not None:
+            print("  (pids cannot be chosen here: no reused pid)")
+
+
+def an_nbdkit_of_another_node_is_killed():
+    """A server in a cluster, which cannot see that node's processes. The agent there can, and only it: until it has
+    seen the end nothing is given away; that somebody else has the pid by then does not mislead it."""
+    with AgentRig(format_args=("--lease-ms", "2000", "--barrier-ms", "2000")) as r:
+        node = OtherNode(r)
+        control = r.dir / "control"
+        server = r.start_any_port_server("--election", "pacemaker", "--control", control)
+        wait_for(lambda: subprocess.run([TOOL, "promote", "--control", control], capture_output=True).returncode == 0,
+                 20, "the promotion")
+        agent = node.start_agent()
+        wait_for(lambda: r.instance().get("address"), 20, "the master")
+        r.endpoints = [r.instance()["address"]]
+        here = r.start_agent_plugin()
+        there, killed = node.start_plugin()
+
+        def write():
+            for number in (here, there):
+                r.connect("vol", number).pwrite(b"x" * CHUNK, number * CHUNK)
+
+        def session_of(pid):
+            return next((s for s in r.json("sessions") if s["pid"] == pid), None)
+
+        def nothing_is_given_away(name, pid):
+            code, _, err = r.try_tool("create", f"vol@{name}")
+            expect(code == 1 and "did not answer the barrier" in err, f"a create without proof: exit {code}: {err}")
+            expect(session_of(pid)["chunks_reserved"] > 0, f"given away: {session_of(pid)}")
+        write()
+        r.tool("create", "vol@before")
+        write()
+
+        pid = node.pid_within(killed)
+        os.kill(agent, signal.SIGSTOP)
+        os.kill(killed, signal.SIGKILL)
+        r.plugins[there][0].wait(20 * SLOWNESS)
+        node.give_pid_to_another(pid)
+        nothing_is_given_away("nobody-saw-it", pid)
+        os.kill(agent, signal.SIGCONT)
+        wait_for(lambda: session_of(pid) is None, 20, "the end of the session of a process that has ended")
+        r.tool("create", "vol@proof")
+        expect("processes have ended" in r.log("agent.log"), "the agent does not say what it told")
+
+        # One that only sleeps has not ended, however long.
+        r.close_handles()
+        there, asleep = node.start_plugin()
+        write()
+        r.tool("create", "vol@again")
+        write()
+        pid = node.pid_within(asleep)
+        os.kill(asleep, signal.SIGSTOP)
+        session = session_of(pid)["session"]
+        wait_for(lambda: session_of(pid)["expired"], 20, "its lease to run out")
+        time.sleep(5)       # two pings
+        nothing_is_given_away("it-sleeps", pid)
+        os.kill(asleep, signal.SIGCONT)
+        write()
+        r.tool("create", "vol@awake")
+        expect(session_of(pid)["session"] == session, "another session")
+        os.kill(asleep, signal.SIGKILL)
+        wait_for(lambda: session_of(pid) is None, 20, "the end of its session")
+        r.tool("create", "vol@last")
+        r.close_handles()
+        r.kill(r.plugins[here][0], 15)
+        r.kill(server, 15)
+        r.check()
+
+
 if __name__ == "__main__":
     run([a_client_that_comes_first_waits, a_takeover_moves_the_address, the_agent_is_killed, several_stores,
          garbage_and_floods, the_agent_starts_a_server, only_some_may_command, looks_at_most_once_a_second,
-         an_announcement_is_enough, a_list_of_servers_is_enough, an_agent_for_each_path])
+         an_announcement_is_enough, a_list_of_servers_is_enough, an_agent_for_each_path,
+         an_nbdkit_of_another_node_is_killed])

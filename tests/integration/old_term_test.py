@@ -36,7 +36,7 @@ class RawClient:
         self.request += 1
 
         def frame(checksum):
-            return struct.pack(HEADER, b"CSNP", 2, kind, len(payload), checksum, self.request, *term, 0) + payload
+            return struct.pack(HEADER, b"CSNP", 3, kind, len(payload), checksum, self.request, *term, 0) + payload
         self.socket.sendall(frame(crc32c(frame(0))))
 
     def hear(self):

@@ -40,7 +40,7 @@ void node_process::begin() {
   c.place = setup_.place;
   c.servers = setup_.servers;
   c.time_is_monotonic = setup_.time_is_monotonic;
-  c.machine.node = setup_.place;
+  c.machine.node = self_.where().name();
   c.machine.boot = self_.where().boot;
   c.machine.pid = self_.pid();
   c.machine.process_start = self_.started();

@@ -225,18 +225,19 @@ process *find_process(world &w, const host &machine, std::uint32_t pid, std::uin
 
 void server_process::limit_claims(wire::hello &said) {
   if (said.role != wire::client_role::node || said.resume != session_id{}) return;
-  const bool visible = said.boot == self_.where().boot &&
-                       find_process(world_, self_.where(), said.pid, said.process_start) != nullptr;
+  const bool elsewhere = said.boot != self_.where().boot;
+  const bool visible =
+      !elsewhere && find_process(world_, self_.where(), said.pid, said.process_start) != nullptr;
   if (visible) return;
   sometimes(probe::hello_of_an_invisible_process);
-  said.io_ends_with_process = false;
+  if (!elsewhere || !election_.can_split()) said.io_ends_with_process = false;  // here are no agents
   if (setup_.on_unprovable) setup_.on_unprovable();
 }
 
 void server_process::watch(const core::watch_process &whom, std::function<void(session_id)> died) {
   died_ = std::move(died);
   const bool of_another_kernel = whom.boot != self_.where().boot;
-  if (of_another_kernel && election_.can_split()) return;
+  if (of_another_kernel && (election_.can_split() || whom.node != self_.where().name())) return;
   const std::uint64_t number = ++last_watch_;
   watched_[whom.session] = number;
   const auto report = [this, session = whom.session, number] {

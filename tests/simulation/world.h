@@ -31,6 +31,7 @@ struct host {
   nanoseconds wall_offset = 0;
   nanoseconds boottime_at_start = 0;
 
+  std::string name() const { return "host" + std::to_string(number); }
   nanoseconds boottime(nanoseconds now) const { return boottime_at_start + now + now / 1000000 * rate_ppm; }
   nanoseconds monotonic(nanoseconds now) const { return boottime(now) - slept; }
 };

@@ -71,7 +71,7 @@ inline bytes plain_frame(std::uint16_t type, const envelope &head, const bytes &
   const auto number = [&](std::uint64_t v, std::size_t size) {
     for (std::size_t i = 0; i < size; ++i) out.push_back(static_cast<std::byte>(v >> (8 * i)));
   };
-  number(0x504e5343, 4), number(2, 2), number(type, 2), number(payload.size(), 4), number(0, 4);
+  number(0x504e5343, 4), number(3, 2), number(type, 2), number(payload.size(), 4), number(0, 4);
   number(head.request, 8), number(head.term.counter, 8), number(head.term.node, 4), number(0, 4);
   out.insert(out.end(), payload.begin(), payload.end());
   const std::uint32_t sum = crc32c(out);

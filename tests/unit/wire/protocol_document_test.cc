@@ -67,6 +67,10 @@ const char *name_of<chunk_run>() {
   return "chunk_run";
 }
 template <>
+const char *name_of<process_entry>() {
+  return "process_entry";
+}
+template <>
 const char *name_of<volume_id>() {
   return "u32";
 }
