@@ -35,9 +35,10 @@ machine_options describe_this_process() {
   machine_options o;
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) == 0) o.node = name.data();
-  o.boot = read_process_space();
   o.pid = static_cast<std::uint32_t>(getpid());
   o.process_start = start_of_this_process().value_or(0);
+  // Whoever looked later would find another start than 0, and take us for ended.
+  if (o.process_start != 0) o.boot = read_process_space();
   o.secret = random_unique_id();
   return o;
 }

@@ -20,7 +20,7 @@ namespace asio = boost::asio;
 void trust_only_visible_process(wire::hello &said, const own_place &own) {
   const bool opens_a_session = said.role == wire::client_role::node && said.resume == session_id{};
   if (!opens_a_session) return;
-  if (said.boot == unique_id{}) said.io_ends_with_process = false;
+  if (said.boot == unique_id{} || said.process_start == 0) said.io_ends_with_process = false;
   else if (said.boot != own.space) said.io_ends_with_process &= !own.one_host;
   else if (client::start_of_process(said.pid) != said.process_start) said.io_ends_with_process = false;
 }

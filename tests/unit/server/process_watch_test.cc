@@ -164,6 +164,10 @@ TEST_CASE("process watch: a hello is believed about a process that is seen, or t
     unknown.boot = {};
     CHECK_FALSE(is_believed(unknown, space_of(1), one_host));
     CHECK_FALSE(is_believed(unknown, unique_id{}, one_host));
+    wire::hello without_start = said;  // who looks later finds another one: that is no proof
+    without_start.process_start = 0;
+    CHECK_FALSE(is_believed(without_start, space_of(1), one_host));
+    CHECK_FALSE(is_believed(without_start, space_of(2), one_host));
     wire::hello remote = said;
     remote.io_ends_with_process = false;
     CHECK_FALSE(is_believed(remote, space_of(1), one_host));
