@@ -92,6 +92,7 @@ def dashboard_and_alerts_ask_for_figures_that_are_there():
     with Rig() as r:
         port = start_with_http(r)
         r.start_plugin()
+        r.connect("vol")        # until then there may be no session, and no figure of one
         there = {key.split("{")[0] for key in figures(port)[0]}
         asked = expressions()
         names = {name for text in asked for name in re.findall(r"csnap_[a-z_]+", text)}

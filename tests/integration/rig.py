@@ -236,7 +236,10 @@ class Rig:
 
     def __exit__(self, kind, value, _trace):
         for action in self.at_end:
-            action()
+            try:
+                action()
+            except Exception as e:      # whatever it is, no process stays behind
+                print(f"at the end: {e}", file=sys.stderr)
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
