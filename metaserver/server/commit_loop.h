@@ -18,7 +18,7 @@
 
 namespace csnap::server {
 
-// How long the device took, with its flushes.
+// How long it took until the owner heard of it: the device with its flushes, and a checkpoint's wait for the log.
 struct commit_figures {
   histogram log_batch_seconds{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5};
   histogram checkpoint_seconds{0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60};
