@@ -134,8 +134,13 @@ class Cluster:
             os.kill(pid, signal.SIGKILL)
 
     def set_fencing(self, state):
-        self.lab.on(self.lab.names[1], "crm_attribute", "--type", "crm_config", "--name", "stonith-enabled", "--update",
-                    state)
+        words = ["crm_attribute", "--type", "crm_config", "--name", "stonith-enabled"]
+        self.lab.on(self.lab.names[1], *words, "--update", state)
+
+        def all_know():     # the node that was told first may be the next to lose its power, and its word with it
+            return all(self.lab.on(name, *words, "--query", "--quiet", check=False).stdout.strip() == state
+                       for name in self.lab.names if self.lab.has_power(name))
+        wait_for(all_know, 30, f"all nodes to know that stonith-enabled is {state}")
 
     def wait_for_term_above(self, term, seconds=60):
         """Its master, as soon as it says so."""
