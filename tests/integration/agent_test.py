@@ -379,7 +379,7 @@ class OtherNode:
         starter = r.spawn([*unshare, "sleep", "infinity"], "node.log")
         wait_for(lambda: self.children(starter), 20, "the node")
         wait_for(lambda: b"sleep" in self.read(self.children(starter)[0], "cmdline"), 20, "its first process")
-        self.within = ["nsenter", "-t", str(self.children(starter)[0]), "--pid", "--mount", "--root", "--"]
+        self.within = ["nsenter", "-t", str(self.children(starter)[0]), "--pid", "--mount", "--root", "--wd", "--"]
 
     @staticmethod
     def read(pid, name):
