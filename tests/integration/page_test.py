@@ -13,7 +13,7 @@ import time
 import urllib.request
 
 from http_test import start_with_http
-from rig import CHUNK, SLOWNESS, Rig, Skip, expect, run, wait_for
+from rig import CHUNK, SLOWNESS, Failure, Rig, Skip, expect, run, wait_for
 
 
 class Browser:
@@ -25,16 +25,24 @@ class Browser:
                 raise Skip(f"there is no {program} (Debian: chromium-driver)")
         self.rig = rig
         rig.at_end.insert(0, self.close)
-        rig.spawn(["chromedriver", "--port=0"], "chromedriver.log")
-        started = re.compile(r"started successfully on port (\d+)")
-        wait_for(lambda: started.search(rig.log("chromedriver.log")), 60, "chromedriver")
-        self.base = f"http://127.0.0.1:{started.search(rig.log('chromedriver.log'))[1]}"
+        self.base = f"http://127.0.0.1:{self.port_of_a_driver()}"
         # No sandbox: it needs rights that a container may not give; nothing but our own page is opened. No shared
         # memory of the machine, whose size is not ours to know.
         words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                  "--disable-background-networking", "--disable-component-update", f"--user-data-dir={rig.dir}/chromium"]
         asked = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": words}}}}
         self.session = f"{self.base}/session/{self.call('POST', f'{self.base}/session', asked)['sessionId']}"
+
+    def port_of_a_driver(self):
+        """A chromedriver ends if the free port that it chose for IPv6 is taken for IPv4: then another one chooses."""
+        started = re.compile(r"started successfully on port (\d+)")
+        for n in range(5):
+            log = f"chromedriver{n}.log"
+            driver = self.rig.spawn(["chromedriver", "--port=0"], log)
+            wait_for(lambda: started.search(self.rig.log(log)) or driver.poll() is not None, 60, "chromedriver")
+            if found := started.search(self.rig.log(log)):
+                return found[1]
+        raise Failure(f"no chromedriver: {self.rig.log(log)}")
 
     @staticmethod
     def call(method, url, body=None):
